@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policy and placement to the wanted kernel state: rule set and shaping. Pure and deterministic. */
+#ifndef BULKHEAD_COMPILE_H
+#define BULKHEAD_COMPILE_H
+
+#include <bulkhead/place.h>
+#include <bulkhead/ruleset.h>
+#include <bulkhead/shape.h>
+
+/* What this kernel can do, found by probing, never by version. Tests force the other branch by masking. */
+struct bh_features {
+	bool bridge_ibrname;	/* meta ibrname in the bridge family */
+	bool netdev_egress;	/* the netdev egress hook (5.16) */
+	bool ifb;		/* IFB devices */
+	bool htb;
+	bool fq_codel;
+	bool table_persist;	/* NFT_TABLE_F_PERSIST (6.9) */
+};
+
+struct bh_compile_input {
+	const struct bh_policy *policy;
+	const struct bh_inventory *inventory;
+	const struct bh_host *host;
+	const struct bh_placement *placement;
+	const struct bh_features *features;
+};
+
+/* The whole inet and bridge tables. The result is sorted and proven (bh_ruleset_prove). */
+int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
+
+/* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. */
+int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, struct bh_ruleset **ret,
+	struct bh_error *err);
+
+/* The classes and ports to shape, and the netdev table (into RULESET's BH_FAMILY_NETDEV) that classifies. Nothing when
+ * no cap is set, or the whole file is in audit. */
+int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
+	struct bh_error *err);
+
+/* The kernel names that belong to a zone, for reading counters back. */
+void bh_name_zone_counter(const struct bh_zone_inst *inst, char ret[BH_NAME]);
+void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME]);
+
+/* What a rule of the file became for one pair of zones, for `status rules`: packets and bytes are read back
+ * from the elements that carry it. */
+struct bh_pair {
+	size_t rule;		/* index into policy->allow */
+	size_t from, to;	/* indices into placement->insts */
+	uint64_t packets, bytes;
+};
+struct bh_pairs {
+	BH_VEC(struct bh_pair) pairs;
+};
+void bh_pairs_free(struct bh_pairs *p);
+BH_DEFINE_FREEP(struct bh_pairs, bh_pairs_free)
+
+/* Every pair that a rule of `allow` opens, in the rules' order, with the counts found in SEEN (may be NULL: zeros). */
+int bh_pairs_read(const struct bh_compile_input *in, const struct bh_ruleset *seen, struct bh_pairs **ret);
+
+struct bh_counts {
+	uint64_t packets, bytes, dropped_packets, dropped_bytes;
+};
+/* Counts of a zone and of a member, read from the seen rule set. */
+struct bh_counts bh_zone_counts(const struct bh_ruleset *seen, const struct bh_placement *p, size_t inst);
+struct bh_counts bh_member_counts(const struct bh_ruleset *seen, const struct bh_member *m);
+
+#endif

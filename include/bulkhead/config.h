@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* YAML to policy and back (SPEC section 3). */
+#ifndef BULKHEAD_CONFIG_H
+#define BULKHEAD_CONFIG_H
+
+#include <bulkhead/buf.h>
+#include <bulkhead/policy.h>
+
+enum bh_severity {
+	BH_SEVERITY_ERROR,
+	BH_SEVERITY_WARNING,
+};
+
+struct bh_diag {
+	enum bh_severity severity;
+	char *file;			/* as shown: relative to the main file's folder */
+	unsigned line, column;		/* 0 when there is no place (a file that cannot be read) */
+	char *message;			/* safe to print */
+	char *source;			/* the line of the file, or NULL */
+};
+
+/* Everything that is wrong, in the order of the files. */
+struct bh_diags {
+	BH_VEC(struct bh_diag) v;
+	size_t errors, warnings;
+};
+
+void bh_diags_clear(struct bh_diags *d);
+
+/* All diagnostics as text: `FILE:LINE:COLUMN: error: MESSAGE`, the line, a caret. */
+int bh_diags_print(const struct bh_diags *d, struct bh_buf *out);
+
+enum bh_config_flags {
+	BH_CONFIG_CONF_D = 1,		/* read the YAML files of conf.d beside the main file too */
+	BH_CONFIG_CHECK_OWNER = 2,	/* refuse files that others than root can write */
+};
+
+/* Reads a configuration whole. On success *RET is the policy and DIAGS holds warnings at most; on -EINVAL DIAGS
+ * holds every error; -ENOENT, -EACCES, -ENOMEM, … with one diagnostic. */
+int bh_config_load(const char *path, unsigned flags, struct bh_policy **ret, struct bh_diags *diags);
+
+/* The same from memory, as one file called NAME; what the fuzzer calls. */
+int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags);
+
+/* The inverse: YAML that parses to an equal policy. 0 or -ENOMEM. */
+int bh_config_print(const struct bh_policy *p, struct bh_buf *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The protocol between daemon and command: newline-delimited JSON over a unix socket, both ends, no policy.
+ * A request is one line {"version": 1, "verb": "status", …}, an answer one line {"ok": true, "result": …} or
+ * {"ok": false, "code": "denied|usage|refused|failed", "error": "one line that says what to do"}. */
+#ifndef BULKHEAD_CONTROL_H
+#define BULKHEAD_CONTROL_H
+
+#include <bulkhead/error.h>
+#include <bulkhead/mem.h>
+#include <jansson.h>
+#include <sys/types.h>
+
+#define BH_CONTROL_SOCKET "/run/bulkhead/control.sock"
+#define BH_CONTROL_REQUEST_MAX 65536u
+#define BH_CONTROL_TIMEOUT_MS 5000
+
+struct sd_event;
+
+enum bh_control_right {
+	BH_RIGHT_NONE,
+	BH_RIGHT_READ,		/* members of group `bulkhead` */
+	BH_RIGHT_WRITE,		/* root */
+};
+
+struct bh_control_server;
+struct bh_control_call;
+
+/* Handles one request by answering now or later through bh_control_reply(). RIGHT is the peer's by SO_PEERCRED. */
+typedef void (*bh_control_fn)(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
+	enum bh_control_right right);
+
+/* Listens on PATH (made with mode 0660, root:bulkhead where the group exists; a dead socket is replaced). */
+int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn, void *userdata,
+	struct bh_control_server **ret, struct bh_error *err);
+void bh_control_server_free(struct bh_control_server *s);
+BH_DEFINE_FREEP(struct bh_control_server, bh_control_server_free)
+
+/* Answers and forgets the call; RESULT's reference is taken. A peer that left in between is no error. */
+void bh_control_reply(struct bh_control_call *call, json_t *result);
+void bh_control_refuse(struct bh_control_call *call, const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* One request, blocking, at most TIMEOUT_MS. *RET_RESULT is a new reference. -ENOENT/-ECONNREFUSED: the daemon is not running;
+ * -EACCES: not permitted (socket mode or the daemon said so); -EBADMSG: refused, ERR says why (code in RET_CODE if not NULL, 16 bytes). */
+int bh_control_call(const char *path, json_t *request, int timeout_ms, json_t **ret_result, char *ret_code,
+	struct bh_error *err);
+
+#endif

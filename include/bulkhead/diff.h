@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wanted minus seen: the one place where the difference is made. Pure. */
+#ifndef BULKHEAD_DIFF_H
+#define BULKHEAD_DIFF_H
+
+#include <bulkhead/ruleset.h>
+
+/* In the order in which they must stand in one transaction, such that nothing is referred to before it is there or after it has gone. */
+enum bh_change_kind {
+	BH_ADD_TABLE,
+	BH_ADD_COUNTER,
+	BH_ADD_CHAIN,		/* without its rules */
+	BH_ADD_SET,		/* without its elements */
+	BH_FLUSH_RULES,		/* all rules of chain */
+	BH_DEL_ELEMS,		/* elems of set */
+	BH_FLUSH_SET,		/* interval sets are replaced whole */
+	BH_ADD_ELEMS,
+	BH_ADD_RULES,		/* all rules of chain, after BH_FLUSH_RULES or BH_ADD_CHAIN */
+	BH_DEL_SET,
+	BH_DEL_CHAIN,
+	BH_DEL_COUNTER,
+	BH_DEL_TABLE,
+};
+
+/* Pointers go into the wanted or the seen rule set, which must outlive the plan. */
+struct bh_change {
+	enum bh_change_kind kind;
+	enum bh_family family;
+	const struct bh_table *table;
+	const struct bh_counter *counter;
+	const struct bh_chain *chain;
+	const struct bh_set *set;
+	BH_VEC(const struct bh_elem *) elems;
+};
+
+struct bh_plan {
+	BH_VEC(struct bh_change) changes;	/* empty: in sync */
+};
+
+void bh_plan_free(struct bh_plan *p);
+BH_DEFINE_FREEP(struct bh_plan, bh_plan_free)
+
+/* Both sides sorted. A base chain whose hook, priority, policy or device differ, and a set whose type differs, are replaced; such a
+ * change of a base chain is only made when its table is new or somebody broke it. Dynamic sets' elements and all counts are not compared.
+ * An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
+int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, struct bh_plan **ret);
+
+/* One line a change ("+ element inet zone_of4 { … }"), for plan and logs. */
+int bh_plan_print(const struct bh_plan *p, struct bh_buf *out);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel shows of this network namespace: links, bridge ports, addresses. Made by src/tc, read by core. */
+#ifndef BULKHEAD_HOST_H
+#define BULKHEAD_HOST_H
+
+#include <bulkhead/addr.h>
+#include <bulkhead/mem.h>
+
+#define BH_IFNAME 16		/* IFNAMSIZ */
+
+enum bh_link_kind {
+	BH_LINK_OTHER,		/* physical, tun, … */
+	BH_LINK_LOOPBACK,
+	BH_LINK_BRIDGE,
+	BH_LINK_VETH,
+	BH_LINK_IFB,
+	BH_LINK_TAP,
+	BH_LINK_BOND,
+	BH_LINK_VLAN,
+};
+
+struct bh_link {
+	int ifindex;
+	char name[BH_IFNAME];
+	enum bh_link_kind kind;
+	bool up;			/* IFF_UP */
+	bool physical;			/* has no rtnl link kind and is not loopback: a real device */
+	int master;			/* ifindex of the bridge it is a port of, or 0 */
+	struct bh_mac mac;		/* its own */
+	/* The other end of a veth, when the peer lives in another namespace that could be read. */
+	bool has_peer;
+	int peer_ifindex;
+	int peer_nsid;			/* as this namespace numbers it; -1: not in another namespace, or not known */
+	struct bh_mac peer_mac;
+	/* Bridges: whether IPv4/IPv6 frames go through the inet hooks for this bridge alone (IFLA_BR_NF_CALL_*). */
+	bool nf_call_iptables;
+	bool nf_call_ip6tables;
+};
+
+struct bh_local_addr {
+	int ifindex;
+	struct bh_prefix prefix;	/* addr is the host's address, not the network's first */
+};
+
+struct bh_host {
+	BH_VEC(struct bh_link) links;
+	BH_VEC(struct bh_local_addr) addrs;
+	BH_VEC(struct bh_addr) resolvers;	/* of /etc/resolv.conf and the runtime, loopback apart; filled by the daemon */
+};
+
+void bh_host_free(struct bh_host *h);
+BH_DEFINE_FREEP(struct bh_host, bh_host_free)
+const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex);
+const struct bh_link *bh_host_link_named(const struct bh_host *h, const char *name);
+
+#endif

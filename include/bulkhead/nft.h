@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door to nftables. One socket does every write; a change is one transaction. */
+#ifndef BULKHEAD_NFT_H
+#define BULKHEAD_NFT_H
+
+#include <bulkhead/compile.h>
+#include <bulkhead/diff.h>
+#include <bulkhead/error.h>
+#include <bulkhead/ruleset.h>
+
+struct bh_nft;
+
+struct bh_nft_ops {
+	/* Everything that the tables called "bulkhead" hold, sorted. Repeats on NLM_F_DUMP_INTR or a generation that
+	 * moved, a bounded number of times, then -EAGAIN. */
+	int (*observe)(struct bh_nft *n, struct bh_ruleset **ret, struct bh_error *err);
+	/* All of PLAN in one transaction, or nothing. On refusal ERR names the object that the kernel refused. -ENOENT
+	 * and -EEXIST mean that the kernel is not what SEEN said: observe again. */
+	int (*apply)(struct bh_nft *n, const struct bh_plan *plan, struct bh_error *err);
+	void (*free)(struct bh_nft *n);
+};
+
+struct bh_nft {
+	const struct bh_nft_ops *ops;
+};
+
+void bh_nft_free(struct bh_nft *n);
+BH_DEFINE_FREEP(struct bh_nft, bh_nft_free)
+
+/* The kernel of this network namespace. */
+int bh_nft_new(struct bh_nft **ret, struct bh_error *err);
+/* Tables in memory that refuse what the kernel refuses (missing chain, duplicate chain, duplicate element with other data, a chain or set in use). */
+int bh_nft_fake_new(struct bh_nft **ret);
+
+/* Changes made by others to our tables. fd for poll(2); read() returns 1 when something of ours was changed by another
+ * port id than OWN writes with, 0 when not, -ENOBUFS when notifications were lost (observe again). */
+struct bh_nft_monitor;
+int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct bh_error *err);
+int bh_nft_monitor_fd(const struct bh_nft_monitor *m);
+int bh_nft_monitor_read(struct bh_nft_monitor *m);
+void bh_nft_monitor_free(struct bh_nft_monitor *m);
+BH_DEFINE_FREEP(struct bh_nft_monitor, bh_nft_monitor_free)
+
+/* Tries the features of nf_tables in transactions that are taken back. */
+int bh_nft_probe(struct bh_features *features, struct bh_error *err);
+
+#endif

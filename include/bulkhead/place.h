@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who belongs where, and why: a pure function of policy and inventory (SPEC section 1 and 3). */
+#ifndef BULKHEAD_PLACE_H
+#define BULKHEAD_PLACE_H
+
+#include <bulkhead/host.h>
+#include <bulkhead/inventory.h>
+#include <bulkhead/policy.h>
+
+/* One zone as the kernel will know it: a zone of the file, one value of a family, or a built-in. */
+struct bh_zone_inst {
+	char *name;			/* "web", "project:nextcloud", "quarantine" */
+	char *value;			/* of a family, else NULL; untrusted */
+	int zone;			/* index into policy->zones, -1 for a built-in not in the file */
+	enum bh_builtin builtin;
+	uint32_t id;			/* as meta priority, see compile.h */
+	size_t members;			/* containers placed here */
+};
+
+/* Whether the rules reach an endpoint's traffic. */
+enum bh_enforced {
+	BH_ENFORCED_FULL,
+	BH_ENFORCED_PARTIAL,
+	BH_ENFORCED_NONE,
+};
+
+/* One endpoint on a bridge that we enforce on, with what kernel and runtime say of it. */
+struct bh_attachment {
+	const struct bh_endpoint *endpoint;
+	const struct bh_network *network;
+	char bridge[BH_IFNAME];
+	char port[BH_IFNAME];		/* host-side veth, "" while not known */
+	int port_ifindex;		/* 0 while not known */
+};
+
+/* One container and its zone. */
+struct bh_member {
+	const struct bh_container *container;
+	size_t inst;			/* index into placement->insts */
+	char *reason;			/* "labels tier=web (bulkhead.yaml:9)"; safe to print */
+	struct bh_loc loc;		/* of the zone that won, line 0 if none */
+	enum bh_enforced enforced;
+	char *unenforced_reason;	/* NULL when full */
+	bool shares_netns;		/* no endpoints of its own */
+	BH_VEC(struct bh_attachment) attachments;
+};
+
+struct bh_placement {
+	BH_VEC(struct bh_zone_inst) insts;
+	BH_VEC(struct bh_member) members;	/* every container that runs or is attached, in the inventory's order */
+};
+
+/* What was decided before and must not move: zone ids, and which port belongs to which endpoint. Kept by the daemon
+ * between rounds, empty at first; bh_place() reads and extends it. */
+struct bh_known_id {
+	char *name;
+	uint32_t id;
+};
+struct bh_known_port {
+	int ifindex;
+	char *container;		/* container id */
+	char *network;			/* network id */
+};
+struct bh_memory {
+	BH_VEC(struct bh_known_id) ids;
+	uint32_t next_id;
+	BH_VEC(struct bh_known_port) ports;
+};
+void bh_memory_clear(struct bh_memory *m);
+
+/* Ids of zones as `meta priority` values; all are beyond what TOS can make (0-7).
+ * Zones of the file and values of families: (1 << 16) + 1, 2, …, in the order of first sight. */
+#define BH_ID_CONTAINERS 0x10000u	/* 1:N zones of containers, addresses and interfaces alike */
+#define BH_ID_HOST 0x40001u
+#define BH_ID_LAN 0x40002u
+#define BH_ID_INTERNET 0x40003u
+#define BH_ID_METADATA 0x40004u
+#define BH_ID_QUARANTINE 0x40005u
+#define BH_ID_DNS 0x40006u
+#define BH_ID_CONTAINER_NETWORK 0x40007u	/* seen from outside: an address of a container network */
+
+void bh_placement_free(struct bh_placement *p);
+BH_DEFINE_FREEP(struct bh_placement, bh_placement_free)
+
+/* Places every container. POLICY, INVENTORY must outlive the result (it points into them). Ambiguity, no match and an address that two
+ * running containers hold on one bridge lead to quarantine, with the reason. Ports are matched to endpoints by
+ * bridge and peer MAC; a port once matched stays its endpoint's while it exists; two ports that claim one
+ * MAC get nothing until one is known by MEMORY. 0, -ENOMEM. */
+int bh_place(const struct bh_policy *policy, const struct bh_inventory *inventory, const struct bh_host *host,
+	struct bh_memory *memory, struct bh_placement **ret, struct bh_error *err);
+
+/* Glob with `*` and `?` matching any character, anchored, case-sensitive (SPEC section 3). */
+bool bh_glob(const char *pattern, const char *s);
+
+/* "postgres" -> "docker.io/library/postgres:latest", as Docker normalises references (distribution/reference). A pattern with `*` or `?` gets
+ * no :latest. "sha256:…" stays. The caller frees the result; NULL for no memory. */
+char *bh_image_normalise(const char *image, bool pattern);
+
+#endif

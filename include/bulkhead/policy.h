@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the operator asked for: zones, selectors, rules, caps. Plain structs, one tree, one free. No I/O. */
+#ifndef BULKHEAD_POLICY_H
+#define BULKHEAD_POLICY_H
+
+#include <bulkhead/addr.h>
+#include <bulkhead/error.h>
+#include <bulkhead/mem.h>
+
+#define BH_ZONE_NAME_MAX 31
+#define BH_PRIORITY_NONE INT32_MIN
+
+enum bh_mode {
+	BH_MODE_INHERIT,	/* only in a zone: as the file says */
+	BH_MODE_ENFORCE,
+	BH_MODE_AUDIT,
+};
+
+enum bh_deny {
+	BH_DENY_REJECT,
+	BH_DENY_DROP,
+};
+
+enum bh_zone_kind {
+	BH_ZONE_CONTAINERS,	/* has select or per */
+	BH_ZONE_ADDRESSES,	/* has cidrs */
+	BH_ZONE_INTERFACES,	/* has interfaces */
+	BH_ZONE_BUILTIN,	/* one of enum bh_builtin; only `metadata` may be configured */
+};
+
+/* The built-in zones of SPEC section 1. The order is the order of status. */
+enum bh_builtin {
+	BH_BUILTIN_NONE,
+	BH_BUILTIN_HOST,
+	BH_BUILTIN_LAN,
+	BH_BUILTIN_CONTAINERS,
+	BH_BUILTIN_INTERNET,
+	BH_BUILTIN_WORLD,
+	BH_BUILTIN_METADATA,
+	BH_BUILTIN_DNS,
+	BH_BUILTIN_BUILD,
+	BH_BUILTIN_QUARANTINE,
+	BH_BUILTIN_ANY,
+	BH_BUILTIN_MAX,
+};
+
+const char *bh_builtin_name(enum bh_builtin b);			/* "host", …; NULL for NONE */
+enum bh_builtin bh_builtin_from_name(const char *name);		/* NONE when it is none */
+
+enum bh_select_key {
+	BH_SELECT_LABEL,	/* given when the container was created */
+	BH_SELECT_IMAGE_LABEL,
+	BH_SELECT_NAME,
+	BH_SELECT_IMAGE,
+	BH_SELECT_NETWORK,
+	BH_SELECT_COMPOSE,	/* PROJECT or PROJECT/SERVICE */
+	BH_SELECT_RUNTIME,
+	BH_SELECT_KIND,
+};
+
+struct bh_selector;
+
+/* One key of a selector: met when one of the patterns matches. */
+struct bh_select_match {
+	enum bh_select_key key;
+	char *label;			/* the label's key, for the two label kinds */
+	struct bh_strv patterns;	/* globs, at least one */
+	struct bh_loc loc;
+};
+
+/* Met when every match, one of `any` (if there are any) and not `not` are met. */
+struct bh_selector {
+	BH_VEC(struct bh_select_match) matches;
+	BH_VEC(struct bh_selector *) any;
+	struct bh_selector *not;
+	struct bh_loc loc;
+};
+
+enum bh_per {
+	BH_PER_NONE,
+	BH_PER_COMPOSE,
+	BH_PER_NETWORK,
+	BH_PER_LABEL,
+};
+
+/* bit/s; 0 means no cap. Seen from the container: egress leaves it. */
+struct bh_rates {
+	uint64_t egress_bps;
+	uint64_t ingress_bps;
+};
+
+struct bh_zone {
+	char *name;
+	char *description;		/* or NULL */
+	enum bh_zone_kind kind;
+	enum bh_builtin builtin;	/* for BH_ZONE_BUILTIN */
+	struct bh_selector *select;	/* NULL: everything (a family), or not a zone of containers */
+	enum bh_per per;
+	char *per_label;		/* for BH_PER_LABEL */
+	bool has_priority;
+	int32_t priority;		/* effective: 0, or -1 for a family, unless given */
+	enum bh_mode mode;
+	struct bh_rates container_rates;
+	struct bh_rates zone_rates;
+	uint64_t conn_max;		/* 0: no limit */
+	uint64_t conn_new;		/* 0: no limit */
+	bool conn_new_per_minute;
+	BH_VEC(struct bh_prefix) forwards;
+	BH_VEC(struct bh_prefix) cidrs;
+	struct bh_strv interfaces;	/* names, a `*` at the end */
+	struct bh_loc loc;		/* of the name */
+};
+
+/* One end of a rule as written. */
+struct bh_zone_ref {
+	char *name;
+	char *value;			/* of ZONE:VALUE, or NULL */
+	int zone;			/* index into policy->zones, -1 for a built-in that is not configured */
+	enum bh_builtin builtin;	/* NONE for a zone of the file */
+	struct bh_loc loc;
+};
+
+/* What may be opened. icmp stands for ICMP and ICMPv6 and is kept as IPPROTO_ICMP. */
+struct bh_port {
+	uint8_t proto;			/* IPPROTO_* */
+	bool all;			/* the protocol alone */
+	uint16_t first, last;		/* inclusive, when !all */
+	struct bh_loc loc;
+};
+
+enum bh_values {
+	BH_VALUES_EQUAL,		/* the default, joins families with the same per */
+	BH_VALUES_DIFFERENT,
+	BH_VALUES_ANY,
+};
+
+/* A rule of `allow`, or an expectation. ports empty: everything. */
+struct bh_rule {
+	BH_VEC(struct bh_zone_ref) from;
+	BH_VEC(struct bh_zone_ref) to;
+	BH_VEC(struct bh_port) ports;
+	enum bh_values values;
+	bool has_values;
+	bool expect_accept;		/* expectations only */
+	struct bh_loc loc;
+};
+
+struct bh_policy {
+	enum bh_mode mode;
+	enum bh_deny deny;
+	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
+	BH_VEC(struct bh_rule) allow;
+	BH_VEC(struct bh_rule) expect;
+	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */
+};
+
+void bh_selector_free(struct bh_selector *s);
+void bh_policy_free(struct bh_policy *p);
+BH_DEFINE_FREEP(struct bh_selector, bh_selector_free)
+BH_DEFINE_FREEP(struct bh_policy, bh_policy_free)
+
+/* The index of the zone of that name, or -1. */
+int bh_policy_find_zone(const struct bh_policy *p, const char *name);
+
+/* "tcp/80", "udp/5000-5009", "esp", "icmp", "ip/99". 0, or -EINVAL. */
+int bh_port_parse(const char *s, struct bh_port *ret);
+#define BH_PORT_TEXT 24
+const char *bh_port_text(const struct bh_port *p, char buf[BH_PORT_TEXT]);
+
+#endif

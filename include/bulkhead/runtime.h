@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door to container runtimes. A runtime tells what runs by typed messages; nobody behind the door knows HTTP or
+ * JSON, and nothing in a message points back into the runtime: the two sides may become two processes. */
+#ifndef BULKHEAD_RUNTIME_H
+#define BULKHEAD_RUNTIME_H
+
+#include <bulkhead/error.h>
+#include <bulkhead/inventory.h>
+
+struct sd_event;
+
+enum bh_runtime_state {
+	BH_RUNTIME_ABSENT,		/* no socket, or nobody answers; being tried again */
+	BH_RUNTIME_CONNECTING,		/* subscribed, listing */
+	BH_RUNTIME_CONNECTED,
+};
+const char *bh_runtime_state_name(enum bh_runtime_state s);	/* "absent", "connecting", "connected" */
+
+enum bh_runtime_msg_kind {
+	BH_RUNTIME_MSG_STATE,		/* state, reason */
+	BH_RUNTIME_MSG_SNAPSHOT,	/* inventory: everything, replaces what was known of this runtime */
+	BH_RUNTIME_MSG_CONTAINER,	/* container: one changed or is new */
+	BH_RUNTIME_MSG_GONE,		/* id: one is gone */
+	BH_RUNTIME_MSG_NETWORK,		/* network: one changed or is new */
+	BH_RUNTIME_MSG_NETWORK_GONE,	/* id */
+};
+
+/* Everything in it belongs to the sender and dies when the callback returns: copy what is kept. */
+struct bh_runtime_msg {
+	enum bh_runtime_msg_kind kind;
+	enum bh_runtime_state state;
+	const char *reason;		/* why absent; safe to print; or NULL */
+	const struct bh_inventory *inventory;
+	const struct bh_container *container;
+	const struct bh_network *network;
+	const char *id;
+};
+
+struct bh_runtime_stats {
+	uint64_t events;		/* received since the start */
+	uint64_t resyncs;		/* full listings */
+	uint64_t errors;		/* malformed or refused answers */
+};
+
+typedef void (*bh_runtime_fn)(void *userdata, const struct bh_runtime_msg *msg);
+
+struct bh_runtime;
+
+struct bh_runtime_ops {
+	const char *kind;		/* "docker" */
+	int (*start)(struct bh_runtime *r, struct bh_error *err);	/* begins to connect; returns at once */
+	void (*resync)(struct bh_runtime *r);		/* asks for a full snapshot */
+	void (*look)(struct bh_runtime *r);		/* something unexplained was seen (a new port): list networks again */
+	struct bh_runtime_stats (*stats)(const struct bh_runtime *r);
+	void (*free)(struct bh_runtime *r);
+};
+
+/* The head of every runtime. */
+struct bh_runtime {
+	const struct bh_runtime_ops *ops;
+	char *socket;
+	enum bh_runtime_state state;
+	bh_runtime_fn fn;
+	void *userdata;
+};
+
+void bh_runtime_free(struct bh_runtime *r);	/* NULL is nothing; removes its event sources */
+BH_DEFINE_FREEP(struct bh_runtime, bh_runtime_free)
+
+/* Docker Engine API 1.41 over the unix socket SOCKET, on EVENT's loop. FN gets every message. */
+int bh_docker_new(struct sd_event *event, const char *socket, bh_runtime_fn fn, void *userdata, struct bh_runtime **ret,
+	struct bh_error *err);
+
+/* A scripted runtime behind the same door, for tests: messages are those that the test pushes. */
+int bh_fake_runtime_new(bh_runtime_fn fn, void *userdata, struct bh_runtime **ret);
+void bh_fake_runtime_push(struct bh_runtime *r, const struct bh_runtime_msg *msg);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shaping as data: two trees (one a direction), the ports that go through them, the bridges whose flag is ours. */
+#ifndef BULKHEAD_SHAPE_H
+#define BULKHEAD_SHAPE_H
+
+#include <bulkhead/buf.h>
+#include <bulkhead/error.h>
+#include <bulkhead/host.h>
+
+#define BH_IFB_EGRESS "bh-egress"	/* what leaves containers */
+#define BH_IFB_INGRESS "bh-ingress"	/* what goes to them */
+
+enum bh_direction {
+	BH_EGRESS,
+	BH_INGRESS,
+	BH_DIRECTION_MAX,
+};
+
+/* One HTB class. rate and ceil in bit/s; they are equal for a cap that nothing is shared under. */
+struct bh_class {
+	uint32_t id;		/* tc handle, 1:N */
+	uint32_t parent;	/* 1:0 for the root */
+	uint64_t rate_bps;
+	uint64_t ceil_bps;
+	bool leaf;		/* has a queue of its own */
+	uint64_t packets, bytes, dropped;	/* seen side only */
+};
+
+/* A host-side port whose traffic is redirected into the trees. */
+struct bh_shaped_port {
+	char name[BH_IFNAME];
+	int ifindex;
+	uint32_t class_id[BH_DIRECTION_MAX];	/* 0: this direction is not shaped */
+};
+
+struct bh_shape {
+	bool present[BH_DIRECTION_MAX];		/* the IFB and its HTB exist / shall exist */
+	BH_VEC(struct bh_class) classes[BH_DIRECTION_MAX];	/* sorted by id */
+	BH_VEC(struct bh_shaped_port) ports;			/* sorted by ifindex */
+};
+
+void bh_shape_free(struct bh_shape *s);
+BH_DEFINE_FREEP(struct bh_shape, bh_shape_free)
+void bh_shape_sort(struct bh_shape *s);
+bool bh_shape_equal(const struct bh_shape *a, const struct bh_shape *b);	/* counts apart */
+/* A readable text of the trees, for plan and golden tests. */
+int bh_shape_print(const struct bh_shape *s, struct bh_buf *out);
+
+#endif

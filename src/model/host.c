@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bulkhead/host.h>
+
+#include <string.h>
+
+void bh_host_free(struct bh_host *h)
+{
+	if (!h)
+		return;
+	bh_vec_clear(&h->links);
+	bh_vec_clear(&h->addrs);
+	bh_vec_clear(&h->resolvers);
+	free(h);
+}
+
+const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex)
+{
+	bh_vec_foreach(l, &h->links)
+		if (l->ifindex == ifindex)
+			return l;
+	return NULL;
+}
+
+const struct bh_link *bh_host_link_named(const struct bh_host *h, const char *name)
+{
+	bh_vec_foreach(l, &h->links)
+		if (strcmp(l->name, name) == 0)
+			return l;
+	return NULL;
+}

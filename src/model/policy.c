@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bulkhead/policy.h>
+
+#include <string.h>
+
+static const char *const builtin_names[BH_BUILTIN_MAX] = {
+	[BH_BUILTIN_HOST] = "host",
+	[BH_BUILTIN_LAN] = "lan",
+	[BH_BUILTIN_CONTAINERS] = "containers",
+	[BH_BUILTIN_INTERNET] = "internet",
+	[BH_BUILTIN_WORLD] = "world",
+	[BH_BUILTIN_METADATA] = "metadata",
+	[BH_BUILTIN_DNS] = "dns",
+	[BH_BUILTIN_BUILD] = "build",
+	[BH_BUILTIN_QUARANTINE] = "quarantine",
+	[BH_BUILTIN_ANY] = "any",
+};
+
+const char *bh_builtin_name(enum bh_builtin b)
+{
+	return b > BH_BUILTIN_NONE && b < BH_BUILTIN_MAX ? builtin_names[b] : NULL;
+}
+
+enum bh_builtin bh_builtin_from_name(const char *name)
+{
+	for (int b = BH_BUILTIN_NONE + 1; b < BH_BUILTIN_MAX; b++)
+		if (strcmp(builtin_names[b], name) == 0)
+			return (enum bh_builtin)b;
+	return BH_BUILTIN_NONE;
+}
+
+void bh_selector_free(struct bh_selector *s)
+{
+	if (!s)
+		return;
+	bh_vec_foreach(m, &s->matches) {
+		free(m->label);
+		bh_strv_clear(&m->patterns);
+	}
+	bh_vec_clear(&s->matches);
+	bh_vec_foreach(a, &s->any)
+		bh_selector_free(*a);
+	bh_vec_clear(&s->any);
+	bh_selector_free(s->not);
+	free(s);
+}
+
+static void zone_clear(struct bh_zone *z)
+{
+	free(z->name);
+	free(z->description);
+	bh_selector_free(z->select);
+	free(z->per_label);
+	bh_vec_clear(&z->forwards);
+	bh_vec_clear(&z->cidrs);
+	bh_strv_clear(&z->interfaces);
+}
+
+static void refs_clear(struct bh_zone_ref *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(v[i].name);
+		free(v[i].value);
+	}
+	free(v);
+}
+
+static void rules_clear(struct bh_rule *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		refs_clear(v[i].from.v, v[i].from.n);
+		refs_clear(v[i].to.v, v[i].to.n);
+		bh_vec_clear(&v[i].ports);
+	}
+	free(v);
+}
+
+void bh_policy_free(struct bh_policy *p)
+{
+	if (!p)
+		return;
+	bh_vec_foreach(z, &p->zones)
+		zone_clear(z);
+	bh_vec_clear(&p->zones);
+	rules_clear(p->allow.v, p->allow.n);
+	rules_clear(p->expect.v, p->expect.n);
+	bh_strv_clear(&p->files);
+	free(p);
+}
+
+int bh_policy_find_zone(const struct bh_policy *p, const char *name)
+{
+	for (size_t i = 0; i < p->zones.n; i++)
+		if (strcmp(p->zones.v[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
