@@ -1,0 +1,215 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds, runs every test program, counts its TAP cases, ends with `N passed, N failed`.
+
+A test program is what meson lists, and every executable tests/{netns,integration}/test_*.
+It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
+case, fewer than it planned, or skips one, has failed.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = TOP / "build-test"
+ROOMS = ("unit", "golden", "lint", "netns", "integration")
+CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
+PLAN = re.compile(r"^1\.\.(\d+)")
+# uid 0 without a capability: files of a clone stay readable, the kernel's network does not
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.failures = []
+        self.lock = threading.Lock()
+
+    def case(self, ok, name, note=""):
+        with self.lock:
+            if ok:
+                self.passed += 1
+            else:
+                self.failed += 1
+                self.failures.append(name)
+            print(f"{'ok' if ok else 'not ok'} {name}{note}", flush=True)
+
+
+class Program:
+    def __init__(self, room, name, cmd, timeout, env=None, cwd=None):
+        self.room, self.name, self.cmd, self.timeout = room, name, [str(c) for c in cmd], timeout
+        self.env, self.cwd = env or {}, cwd or TOP
+
+
+def sh(cmd, log):
+    r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP)
+    log.append(r.stdout)
+    return r.returncode == 0
+
+
+def build(directory, options, totals, env=None):
+    """Configures and builds; a failed build is a failed case with the end of its log."""
+    log = []
+    name = directory.relative_to(TOP)
+    fresh = not (directory / "build.ninja").exists()
+    setup = ["meson", "setup", directory, *options] if fresh else ["meson", "configure", directory, *options]
+    t0 = time.monotonic()
+    jobs = str(min(os.cpu_count() or 1, 4))
+    saved = dict(os.environ)
+    os.environ.update(env or {})
+    try:
+        ok = sh(setup, log) and sh(["ninja", "-C", directory, "-j", jobs], log)
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+    if not ok:
+        print("\n".join("# " + s for s in "".join(log).splitlines()[-60:]), flush=True)
+    totals.case(ok, f"build: {name} {' '.join(options)}", f" # {time.monotonic() - t0:.0f} s")
+    return ok
+
+
+def from_meson(directory):
+    out = subprocess.run(["meson", "introspect", "--tests", directory], capture_output=True, text=True, check=True).stdout
+    programs = []
+    for t in json.loads(out):
+        suites = [s.split(":")[-1] for s in t["suite"]]
+        room = next((r for r in ROOMS if r in suites or t["name"].startswith(r)), "unit")
+        env = dict(t["env"]) if isinstance(t["env"], dict) else {}
+        programs.append(Program(room, t["name"], t["cmd"], max(t["timeout"], 60) if t["timeout"] > 0 else 120, env,
+                                t.get("workdir") or directory))
+    return programs
+
+
+def from_tree(known):
+    programs = []
+    for room in ("golden", "netns", "integration"):
+        for path in sorted((TOP / "tests" / room).glob("test_*")):
+            if path.suffix not in (".py", ".sh", "") or not os.access(path, os.X_OK) or not path.is_file():
+                if path.suffix in (".py", ".sh"):
+                    raise SystemExit(f"runner: {path} is not executable")
+                continue
+            if any(str(path) in " ".join(p.cmd) for p in known):
+                continue
+            cmd = [sys.executable, path] if path.suffix == ".py" else [path]
+            programs.append(Program(room, path.stem, cmd, 600))
+    return programs
+
+
+def run(program, totals, tier, prefix=()):
+    root = program.room in ("netns", "integration")
+    env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "BH_TIER": tier,
+           "BH_BUILD": str(BUILD / "plain"), "PYTHONDONTWRITEBYTECODE": "1",
+           "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+           **program.env}
+    timeout = program.timeout * (20 if tier == "soak" else 1)
+    cmd = ([] if root else UNPRIVILEGED) + [*prefix, *program.cmd]
+    label = f"{program.room}/{program.name}"
+    t0 = time.monotonic()
+    p = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                         env=env, cwd=program.cwd, start_new_session=True, stdin=subprocess.DEVNULL)
+    timed_out = threading.Event()
+
+    def expire():
+        # first the polite way, so that it cleans up after itself
+        timed_out.set()
+        for sig, wait in ((signal.SIGTERM, 20), (signal.SIGKILL, 0)):
+            try:
+                os.killpg(p.pid, sig)
+                p.wait(wait)
+                return
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+    timer = threading.Timer(timeout, expire)
+    timer.start()
+    cases = planned = bad = 0
+    tail = []
+    try:
+        for line in p.stdout:
+            line = line.rstrip("\n")
+            plan, case = PLAN.match(line), CASE.match(line)
+            if plan:
+                planned += int(plan.group(1))
+            elif case:
+                cases += 1
+                ok = not case.group(1)
+                name = case.group(3).strip()
+                if re.search(r"#\s*(skip|todo)\b", name, re.I):
+                    ok = False
+                bad += not ok
+                name, _, note = name.partition(" # ")
+                if not ok:
+                    print("\n".join(f"# {t}" for t in tail[-80:]), flush=True)
+                totals.case(ok, f"{label}: {name}", f" # {note}" if note else "")
+                tail.clear()
+            elif line.startswith("# seed"):
+                print(f"# {label}: {line[2:]}", flush=True)
+            else:
+                tail.append(line.lstrip("# "))
+        p.wait()
+    finally:
+        timer.cancel()
+        if p.poll() is None:
+            expire()
+    why = None
+    if timed_out.is_set():
+        why = f"longer than {timeout} s"
+    elif p.returncode and not bad:
+        why = f"ended with status {p.returncode}"
+    elif not cases:
+        why = "ran no test"
+    elif planned != cases:
+        why = f"planned {planned} tests, ran {cases}"
+    if why:
+        print("\n".join(f"# {t}" for t in tail[-80:]), flush=True)
+        totals.case(False, f"{label}: {why}", f" # {time.monotonic() - t0:.1f} s")
+
+
+def run_all(totals, tier, names=(), rooms=ROOMS):
+    print(f"# kernel {os.uname().release}, {os.cpu_count()} cpus, tier {tier}, "
+          f"seed {os.environ.get('BH_SEED', '20261125')}", flush=True)
+    programs = []
+    if (TOP / "meson.build").exists():
+        # unit and golden tests under ASan and UBSan; what enforces in kernel tests is the
+        # program as it is shipped
+        asan = build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true",
+                                      "-Dbuildtype=debugoptimized"], totals)
+        plain = build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals)
+        if not (asan and plain):
+            return
+        programs = from_meson(BUILD / "asan")
+    programs += from_tree(programs)
+    programs.sort(key=lambda p: ROOMS.index(p.room))
+    for p in programs:
+        if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names)):
+            run(p, totals, tier)
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--tier", default="test", choices=("test", "soak"))
+    a.add_argument("name", nargs="*")
+    args = a.parse_args()
+    signal.signal(signal.SIGTERM, lambda *x: sys.exit(143))
+    totals = Totals()
+    t0 = time.monotonic()
+    subprocess.run([TOP / "tests/lab/reap"], check=False)
+    try:
+        run_all(totals, args.tier, args.name)
+    finally:
+        subprocess.run([TOP / "tests/lab/reap"], check=False)
+    for f in totals.failures:
+        print(f"# failed: {f}")
+    print(f"# {time.monotonic() - t0:.0f} s")
+    print(f"{totals.passed} passed, {totals.failed} failed")
+    sys.exit(0 if totals.passed and not totals.failed else 1)
+
+
+if __name__ == "__main__":
+    main()
