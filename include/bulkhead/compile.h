@@ -23,9 +23,17 @@ struct bh_compile_input {
 	const struct bh_host *host;
 	const struct bh_placement *placement;
 	const struct bh_features *features;
+	const struct bh_ruleset *seen;	/* what the kernel holds, for what is remembered there; may be NULL */
 };
 
-/* The whole inet and bridge tables. The result is sorted and proven (bh_ruleset_prove). */
+/* The whole inet and bridge tables. The result is sorted and proven (bh_ruleset_prove).
+ *
+ * Shaping classes are set by port in the netdev table (bh_compile_shape), so the inet table has no class maps: it only puts
+ * meta priority back to what TOS gives when it is done.
+ *
+ * The inet sets `nf_call4` and `nf_call6` { type ifname } are no rule's: they remember in the kernel which container bridges had
+ * IFLA_BR_NF_CALL_IPTABLES or _IP6TABLES off before bulkhead switched it on, so that teardown puts exactly those back. Wanted
+ * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. */
 int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
 
 /* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. */
