@@ -13,7 +13,8 @@ this process. The lab lives in a pid namespace whose first process ends when thi
 process does, however that comes about; `tests/lab/reap` removes what is left of the
 folder and the cgroup of dead runs. Python 3.11 and its standard library only.
 
-The lab's network:   outside 198.51.100.2..9, 2001:db8:51::2..9   (l.out)
+The lab's network:   outside 198.51.100.2..9, 2001:db8:51::2..9   (l.out), and beyond the
+                             host's networks 203.0.113.2, 2001:db8:99::2
                      host    198.51.100.1,    2001:db8:51::1      (l.host)
                      docker0 10.111.0.0/24, 2001:db8:d0:1::/64; networks of l.network()
                      10.111.N.0/24, 2001:db8:d0:N::/64, N from 16
@@ -41,6 +42,8 @@ PREFIX = "bh-lab-"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 OUT4, OUT6 = "198.51.100.2", "2001:db8:51::2"
 HOST4, HOST6 = "198.51.100.1", "2001:db8:51::1"
+# What is not on-link anywhere: the outside's, too, behind the default route.
+INTERNET4, INTERNET6 = "203.0.113.2", "2001:db8:99::2"
 UPLINK = "up0"
 
 TIER = os.environ.get("BH_TIER", "test")
@@ -463,6 +466,7 @@ class Lab:
             for i in 2 3 4 5 6 7 8 9; do
                 ip addr add 198.51.100.$i/24 dev eth0; ip addr add 2001:db8:51::$i/64 dev eth0 nodad; done
             ip link set eth0 up
+            ip addr add {INTERNET4}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad
             ip route add 10.111.0.0/16 via {HOST4}; ip -6 route add 2001:db8:d0::/44 via {HOST6}""")
 
     # -- dockerd ------------------------------------------------------------
@@ -609,9 +613,11 @@ class Lab:
 
     def lift_docker_isolation(self):
         """Docker keeps bridges apart and closes what is not published. Its own accept
-        first, in both families, so that a denial in a test is bulkhead's."""
-        self.host.exec("iptables", "-I", "DOCKER-USER", "-j", "ACCEPT")
-        self.host.exec("ip6tables", "-I", "FORWARD", "-j", "ACCEPT")
+        first, in both families, so that a denial in a test is bulkhead's. To be called
+        after the last network was made: Docker puts its IPv6 rules first each time."""
+        for tool, chain in (("iptables", "DOCKER-USER"), ("ip6tables", "FORWARD")):
+            self.host.exec(tool, "-D", chain, "-j", "ACCEPT", check=False)
+            self.host.exec(tool, "-I", chain, "-j", "ACCEPT")
 
     # -- packets --------------------------------------------------------------
 
@@ -619,7 +625,8 @@ class Lab:
         return Receiver(place, ports)
 
     def send(self, place, cells, timeout=2.0):
-        """Sends all cells (proto, address, port, marker) at once from place.
+        """Sends all cells (proto, address, port, marker) at once from place; the address
+        may be "DESTINATION@SOURCE".
         Returns {marker: (result, ms)}; results as in probe.c."""
         text = "".join(f"{p} {a} {port} {m}\n" for p, a, port, m in cells)
         out = place.exec(self.bin("probe"), "send", int(timeout * 1000), input=text, timeout=timeout + 20)

@@ -5,9 +5,9 @@
  *   probe recv PORT[,PORT...]     TCP and UDP, both families, on every port; prints a
  *                                 line "TIME_US PROTO PORT SOURCE MARKER..." for each
  *                                 line or datagram that arrives, and echoes it
- *   probe send TIMEOUT_MS         reads lines "PROTO ADDRESS PORT MARKER", sends all at
- *                                 once, prints "MARKER RESULT MS" for each: ok (echoed),
- *                                 refused, reset, unreach, timeout, error
+ *   probe send TIMEOUT_MS         reads lines "PROTO ADDRESS[@SOURCE] PORT MARKER", sends
+ *                                 all at once, prints "MARKER RESULT MS" for each: ok
+ *                                 (echoed), refused, reset, unreach, timeout, error
  *   probe stream ADDRESS PORT MARKER GAP_MS SECONDS
  *                                 one TCP connection, a line "MARKER N" every GAP_MS;
  *                                 prints how it ended and when
@@ -263,17 +263,24 @@ static void cell_send(struct cell *c)
 		cell_end(c, cell_error(errno, c));
 }
 
-static void cell_start(struct cell *c, const char *address, const char *port)
+static void cell_start(struct cell *c, char *address, const char *port)
 {
-	union address a;
-	socklen_t len = address_parse(address, port, &a);
+	union address a, from;
+	char *source = strchr(address, '@');
+	socklen_t len;
 	int tcp = !strcmp(c->proto, "tcp");
+
+	if (source)
+		*source++ = 0;
+	len = address_parse(address, port, &a);
 
 	c->start = now_us();
 	c->state = 0;
 	c->fd = socket(a.sa.sa_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		die("socket");
+	if (source && bind(c->fd, &from.sa, address_parse(source, "0", &from)) < 0)
+		die(source);
 	if (connect(c->fd, &a.sa, len) < 0 && errno != EINPROGRESS)
 		cell_end(c, cell_error(errno, c));
 	else if (!tcp)
@@ -303,14 +310,14 @@ static void cell_event(struct cell *c)
 static int cmd_send(char **argv)
 {
 	static struct cell cells[MAX_FDS];
-	char line[512], address[64], port[16];
+	char line[512], address[128], port[16];
 	int n = 0, left;
 	long long end;
 
 	while (n < MAX_FDS && fgets(line, sizeof(line), stdin)) {
 		struct cell *c = &cells[n];
 
-		if (sscanf(line, "%7s %63s %15s %127[^\n]", c->proto, address, port, c->marker) != 4)
+		if (sscanf(line, "%7s %127s %15s %127[^\n]", c->proto, address, port, c->marker) != 4)
 			continue;
 		cell_start(c, address, port);
 		n++;
