@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request a connection. Every client is bounded in number, bytes and time, so that one that sends nothing, sends for
+ * ever or does not read holds nothing but its own seat for BH_CONTROL_TIMEOUT_MS. */
+#include "peer.h"
+#include "request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 64
+
+enum client_state {
+	CLIENT_READING,		/* waits for a request */
+	CLIENT_CALLING,		/* the handler has not answered yet: not bounded in time here */
+	CLIENT_WRITING,
+};
+
+struct client {
+	struct bh_control_server *server;
+	int fd;
+	enum bh_control_right right;
+	enum client_state state;
+	sd_event_source *io, *timer;
+	char in[BH_CONTROL_REQUEST_MAX];
+	size_t in_n;
+	char *out;
+	size_t out_n, out_at;
+	struct bh_control_call *call;
+};
+
+struct bh_control_call {
+	struct client *client;	/* NULL once it has gone */
+};
+
+struct bh_control_server {
+	sd_event *event;
+	char *path;
+	ino_t inode;
+	int fd;
+	gid_t group;
+	sd_event_source *io;
+	bh_control_fn fn;
+	void *userdata;
+	struct client *clients[CLIENTS_MAX];	/* oldest first */
+	size_t n_clients;
+};
+
+static void client_free(struct client *c)
+{
+	struct bh_control_server *s = c->server;
+
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (s->clients[i] == c) {
+			memmove(&s->clients[i], &s->clients[i + 1], (s->n_clients - i - 1) * sizeof(c));
+			s->n_clients--;
+			break;
+		}
+	if (c->call)
+		c->call->client = NULL;
+	sd_event_source_disable_unref(c->io);
+	sd_event_source_disable_unref(c->timer);
+	close(c->fd);
+	free(c->out);
+	free(c);
+}
+
+/* Writes what the socket takes; the client goes when all is written or it cannot be. */
+static void client_flush(struct client *c)
+{
+	while (c->out_at < c->out_n) {
+		ssize_t n = send(c->fd, c->out + c->out_at, c->out_n - c->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN && sd_event_source_set_io_events(c->io, EPOLLOUT) >= 0)
+			return;
+		if (n < 0)
+			break;
+		c->out_at += (size_t)n;
+	}
+	client_free(c);
+}
+
+/* Sends DOC, whose reference it takes (NULL stands for no memory), and is done with the client. */
+static void client_send(struct client *c, json_t *doc)
+{
+	int r = doc ? bh_control_line(doc, &c->out, &c->out_n) : -ENOMEM;
+
+	json_decref(doc);
+	c->state = CLIENT_WRITING;
+	if (r == 0)
+		r = sd_event_source_set_time_relative(c->timer, BH_CONTROL_TIMEOUT_MS * 1000ULL);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+	if (r < 0)
+		client_free(c);
+	else
+		client_flush(c);
+}
+
+/* Runs the request in the first N bytes of the buffer. */
+static void client_call(struct client *c, size_t n)
+{
+	struct bh_error err = {0};
+	struct bh_control_call *call;
+	json_t *request = NULL;
+	const char *verb = NULL;
+	int r = bh_control_request_decode(c->in, n, &request, &verb, &err);
+
+	if (r < 0) {
+		client_send(c, bh_control_refusal("usage", err.msg));
+		return;
+	}
+	call = calloc(1, sizeof(*call));
+	if (!call) {
+		json_decref(request);
+		client_free(c);
+		return;
+	}
+	call->client = c;
+	c->call = call;
+	c->state = CLIENT_CALLING;
+	/* No input, no hurry, but a peer that hangs up is still seen. */
+	(void)sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+	(void)sd_event_source_set_io_events(c->io, 0);
+	c->server->fn(c->server->userdata, call, verb, request, c->right);
+	json_decref(request);
+}
+
+static int on_client(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct client *c = userdata;
+	const char *newline;
+	ssize_t n;
+
+	(void)source;
+	/* A half-closed peer (EPOLLRDHUP, not asked for) still reads; one that hung up does not. */
+	if (c->state != CLIENT_READING && (events & (EPOLLERR | EPOLLHUP))) {
+		client_free(c);
+		return 0;
+	}
+	if (c->state == CLIENT_WRITING) {
+		client_flush(c);
+		return 0;
+	}
+	if (c->state == CLIENT_CALLING)
+		return 0;
+	n = recv(fd, c->in + c->in_n, sizeof(c->in) - c->in_n, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		client_free(c);
+		return 0;
+	}
+	c->in_n += (size_t)n;
+	newline = memchr(c->in, '\n', c->in_n);
+	if (newline)
+		client_call(c, (size_t)(newline - c->in));
+	else if (c->in_n == sizeof(c->in))
+		client_send(c, bh_control_refusal("usage", "the request is too long"));
+	return 0;
+}
+
+static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	client_free(userdata);
+	return 0;
+}
+
+/* Makes a seat free: the oldest that waits for its peer goes, others before root. False when there is none. */
+static bool server_evict(struct bh_control_server *s, enum bh_control_right newcomer)
+{
+	for (int root = 0; root <= (newcomer == BH_RIGHT_WRITE); root++)
+		for (size_t i = 0; i < s->n_clients; i++) {
+			struct client *c = s->clients[i];
+
+			if (c->state != CLIENT_CALLING && (root || c->right != BH_RIGHT_WRITE)) {
+				client_free(c);
+				return true;
+			}
+		}
+	return false;
+}
+
+static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->server = s;
+	c->fd = fd;
+	c->right = right;
+	s->clients[s->n_clients++] = c;
+	r = sd_event_add_io(s->event, &c->io, fd, EPOLLIN, on_client, c);
+	if (r >= 0)
+		r = sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, BH_CONTROL_TIMEOUT_MS * 1000ULL, 0,
+			on_client_timeout, c);
+	if (r < 0) {
+		client_free(c);
+		return r;
+	}
+	if (right == BH_RIGHT_NONE)
+		client_send(c, bh_control_refusal("denied", "not permitted: be root, or in group " BH_CONTROL_GROUP));
+	return 0;
+}
+
+static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, void *userdata)
+{
+	struct bh_control_server *s = userdata;
+	enum bh_control_right right;
+	int fd;
+
+	(void)source;
+	(void)events;
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return 0;	/* it went away, or no descriptor is free: the next round tries again */
+	right = bh_control_peer_right(fd, s->group);
+	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right)) {
+		close(fd);
+		return 0;
+	}
+	(void)client_new(s, fd, right);	/* out of memory: the client is gone, the server stays */
+	return 0;
+}
+
+static int make_directory(const char *path, struct bh_error *err)
+{
+	_cleanup_free_ char *dir = strdup(path);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (!dir)
+		return bh_fail(err, -ENOMEM, "out of memory");
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return bh_fail(err, -errno, "cannot make %s: %s", dir, strerror(errno));
+	return 0;
+}
+
+/* Whether somebody listens at SA. */
+static bool is_alive(const struct sockaddr_un *sa)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN);
+}
+
+/* Binds under another name and renames over PATH: never a moment with the wrong mode, a dead socket replaced in one step. */
+static int server_bind(struct bh_control_server *s, struct bh_error *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX }, now = { .sun_family = AF_UNIX };
+	struct stat st;
+	int n;
+
+	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s.new", s->path);
+	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
+		return bh_fail(err, -ENAMETOOLONG, "the path of the socket is too long: %s", s->path);
+	snprintf(now.sun_path, sizeof(now.sun_path), "%s", s->path);
+	if (lstat(s->path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return bh_fail(err, -EEXIST, "%s is there and is no socket: remove it", s->path);
+	if (is_alive(&now))
+		return bh_fail(err, -EADDRINUSE, "another program listens at %s: stop it, or use --socket", s->path);
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->fd < 0)
+		return bh_fail(err, -errno, "socket: %s", strerror(errno));
+	(void)unlink(sa.sun_path);	/* of a start that was cut off; bind tells if it is still there */
+	if (bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return bh_fail(err, -errno, "cannot bind %s: %s", sa.sun_path, strerror(errno));
+	if (chmod(sa.sun_path, 0660) < 0 || (s->group != (gid_t)-1 && chown(sa.sun_path, 0, s->group) < 0 && geteuid() == 0) ||
+		listen(s->fd, SOMAXCONN) < 0 || lstat(sa.sun_path, &st) < 0 || rename(sa.sun_path, s->path) < 0) {
+		n = -errno;
+		(void)unlink(sa.sun_path);
+		return bh_fail(err, n, "cannot listen at %s: %s", s->path, strerror(-n));
+	}
+	s->inode = st.st_ino;
+	return 0;
+}
+
+int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn, void *userdata,
+	struct bh_control_server **ret, struct bh_error *err)
+{
+	_cleanup_(bh_control_server_freep) struct bh_control_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return bh_fail(err, -ENOMEM, "out of memory");
+	s->fd = -1;
+	s->event = sd_event_ref(event);
+	s->fn = fn;
+	s->userdata = userdata;
+	s->group = bh_control_group();
+	s->path = strdup(path);
+	if (!s->path)
+		return bh_fail(err, -ENOMEM, "out of memory");
+	r = make_directory(path, err);
+	if (r == 0)
+		r = server_bind(s, err);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(event, &s->io, s->fd, EPOLLIN, on_listen, s);
+	if (r < 0)
+		return bh_fail(err, r, "cannot watch the control socket: %s", strerror(-r));
+	*ret = bh_take(s);
+	return 0;
+}
+
+void bh_control_server_free(struct bh_control_server *s)
+{
+	struct stat st;
+
+	if (!s)
+		return;
+	while (s->n_clients > 0)
+		client_free(s->clients[0]);
+	sd_event_source_disable_unref(s->io);
+	if (s->fd >= 0)
+		close(s->fd);
+	/* Only what is still ours: a successor may listen there already. */
+	if (s->inode && lstat(s->path, &st) == 0 && st.st_ino == s->inode)
+		(void)unlink(s->path);
+	sd_event_unref(s->event);
+	free(s->path);
+	free(s);
+}
+
+/* Ends the call with an answer; takes DOC's reference. */
+static void call_end(struct bh_control_call *call, json_t *doc)
+{
+	struct client *c = call->client;
+
+	free(call);
+	if (!c) {
+		json_decref(doc);
+		return;
+	}
+	c->call = NULL;
+	client_send(c, doc);
+}
+
+void bh_control_reply(struct bh_control_call *call, json_t *result)
+{
+	call_end(call, result ? bh_control_answer(result) : NULL);
+}
+
+void bh_control_refuse(struct bh_control_call *call, const char *code, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	call_end(call, text ? bh_control_refusal(code, text) : NULL);
+}

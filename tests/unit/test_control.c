@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/control/peer.h"
+#include "../../src/control/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct fixture {
+	char dir[64];
+	char path[96];
+	sd_event *event;
+	struct bh_control_server *server;
+	struct bh_control_call *held;
+	unsigned calls;
+	enum bh_control_right right;
+};
+
+static void on_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
+	enum bh_control_right right)
+{
+	struct fixture *f = userdata;
+
+	f->calls++;
+	f->right = right;
+	if (strcmp(verb, "echo") == 0)
+		bh_control_reply(call, json_incref(json_object_get(request, "what")));
+	else if (strcmp(verb, "hold") == 0)
+		f->held = call;
+	else if (strcmp(verb, "big") == 0)
+		bh_control_reply(call, json_pack("s+", "", ""));
+	else
+		bh_control_refuse(call, "denied", "no\x1b[2J %s", verb);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/bh-test-%d-XXXXXX", getpid());
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/run/control.sock", f->dir);
+	assert_true(sd_event_new(&f->event) >= 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char sub[sizeof(f->dir) + 8];
+
+	bh_control_server_free(f->server);
+	sd_event_unref(f->event);
+	unlink(f->path);
+	snprintf(sub, sizeof(sub), "%s/run", f->dir);
+	rmdir(sub);
+	assert_int_equal(rmdir(f->dir), 0);
+	free(f);
+	return 0;
+}
+
+static void listen_ok(struct fixture *f)
+{
+	struct bh_error err = {0};
+
+	if (bh_control_listen(f->event, f->path, on_call, f, &f->server, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static int dial(const struct fixture *f)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(sa.sun_path, f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+/* Runs the loop until FD can be read or MS went by. */
+static bool serve_until_readable(struct fixture *f, int fd, int ms)
+{
+	for (int i = 0; i < ms; i++) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		if (poll(&p, 1, 0) == 1)
+			return true;
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+	}
+	return false;
+}
+
+static void ask(struct fixture *f, int fd, const char *text, char *answer, size_t size)
+{
+	size_t n = strlen(text);
+	ssize_t k;
+
+	while (n > 0) {
+		k = send(fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (k > 0) {
+			text += k;
+			n -= (size_t)k;
+		} else if (errno != EAGAIN) {
+			break;
+		}
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+	}
+	assert_true(serve_until_readable(f, fd, 2000));
+	k = recv(fd, answer, size - 1, 0);
+	assert_true(k >= 0);
+	answer[k] = '\0';
+}
+
+static void test_decode(void **state)
+{
+	static const struct {
+		const char *line;
+		int r;
+	} cases[] = {
+		{ "{\"version\":1,\"verb\":\"status\"}", 0 },
+		{ "{\"version\":1,\"verb\":\"status\",\"x\":[1,2]}", 0 },
+		{ "{\"version\":2,\"verb\":\"status\"}", -EPROTO },
+		{ "{\"verb\":\"status\"}", -EBADMSG },
+		{ "{\"version\":1}", -EBADMSG },
+		{ "{\"version\":\"1\",\"verb\":\"status\"}", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"\"}", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"../x\"}", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"a\\u0000b\"}", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"a\",\"verb\":\"b\"}", -EBADMSG },
+		{ "[1]", -EBADMSG },
+		{ "", -EBADMSG },
+		{ "{\"version\":1,\"verb\":\"status\"} x", -EBADMSG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_error err = {0};
+		const char *verb = NULL;
+		json_t *doc = NULL;
+		int r = bh_control_request_decode(cases[i].line, strlen(cases[i].line), &doc, &verb, &err);
+
+		if (r != cases[i].r)
+			fail_msg("%s: %d, not %d", cases[i].line, r, cases[i].r);
+		assert_int_equal(r == 0, doc != NULL);
+		assert_int_equal(err.code, r);
+		json_decref(doc);
+	}
+}
+
+static void test_answers(void **state)
+{
+	struct fixture *f = *state;
+	char answer[4096];
+	struct stat st;
+	int fd;
+
+	listen_ok(f);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	fd = dial(f);
+	ask(f, fd, "{\"version\":1,\"verb\":\"echo\",\"what\":[1,\"\\u00fc\"]}\n", answer, sizeof(answer));
+	close(fd);
+	if (geteuid() == 0) {
+		assert_string_equal(answer, "{\"ok\":true,\"result\":[1,\"\xc3\xbc\"]}\n");
+		assert_int_equal(f->right, BH_RIGHT_WRITE);
+	} else {
+		assert_non_null(strstr(answer, "\"denied\""));
+	}
+}
+
+static void test_garbage_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char answer[4096];
+	char *long_line = calloc(1, 200001);
+	int fd;
+
+	if (geteuid() != 0)
+		return free(long_line);	/* other users are refused before they say a word: test_answers */
+	assert_non_null(long_line);
+	listen_ok(f);
+	fd = dial(f);
+	ask(f, fd, "\x16\x03\x01\n", answer, sizeof(answer));
+	assert_non_null(strstr(answer, "\"usage\""));
+	close(fd);
+	memset(long_line, '[', 200000);
+	fd = dial(f);
+	ask(f, fd, long_line, answer, sizeof(answer));
+	assert_non_null(strstr(answer, "too long"));
+	close(fd);
+	assert_int_equal(f->calls, 0);
+	free(long_line);
+}
+
+static void test_many_idle_clients(void **state)
+{
+	struct fixture *f = *state;
+	char answer[4096];
+	int fds[200], fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(fds); i++) {
+		fds[i] = dial(f);
+		while (sd_event_run(f->event, 0) > 0)
+			;
+	}
+	fd = dial(f);
+	ask(f, fd, "{\"version\":1,\"verb\":\"echo\",\"what\":1}\n", answer, sizeof(answer));
+	assert_string_equal(answer, "{\"ok\":true,\"result\":1}\n");
+	close(fd);
+	/* The oldest had to go, the newest still waits. */
+	assert_int_equal(recv(fds[0], answer, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(recv(fds[199], answer, 1, MSG_DONTWAIT), -1);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+static void test_silent_client_times_out(void **state)
+{
+	struct fixture *f = *state;
+	char c;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = dial(f);
+	assert_int_equal(send(fd, "{", 1, 0), 1);
+	assert_false(serve_until_readable(f, fd, 1000));
+	for (int i = 0; i < 8 && !serve_until_readable(f, fd, 1); i++)
+		sd_event_run(f->event, 1000000);
+	assert_int_equal(recv(fd, &c, 1, MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+static void test_client_leaves_during_call(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = dial(f);
+	assert_true(send(fd, "{\"version\":1,\"verb\":\"hold\"}\n", 28, 0) == 28);
+	for (int i = 0; i < 100 && !f->held; i++)
+		sd_event_run(f->event, 1000);
+	assert_non_null(f->held);
+	close(fd);
+	for (int i = 0; i < 10; i++)
+		sd_event_run(f->event, 1000);
+	bh_control_reply(f->held, json_true());
+}
+
+static void test_server_goes_during_call(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = dial(f);
+	assert_true(send(fd, "{\"version\":1,\"verb\":\"hold\"}\n", 28, 0) == 28);
+	for (int i = 0; i < 100 && !f->held; i++)
+		sd_event_run(f->event, 1000);
+	bh_control_server_free(f->server);
+	f->server = NULL;
+	bh_control_refuse(f->held, "failed", "too late");
+	assert_int_equal(access(f->path, F_OK), -1);
+	close(fd);
+}
+
+static void test_stale_socket_and_second_server(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_control_server *second = NULL;
+	struct bh_error err = {0};
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char sub[sizeof(f->dir) + 8];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(sub, sizeof(sub), "%s/run", f->dir);
+	assert_int_equal(mkdir(sub, 0755), 0);
+	strcpy(sa.sun_path, f->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	close(fd);	/* what a crash leaves */
+	listen_ok(f);
+	assert_int_equal(bh_control_listen(f->event, f->path, on_call, f, &second, &err), -EADDRINUSE);
+	assert_null(second);
+	assert_int_equal(access(f->path, F_OK), 0);
+}
+
+static void test_file_in_the_way(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_error err = {0};
+	int fd;
+
+	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
+	fd = open(f->path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(bh_control_listen(f->event, f->path, on_call, f, &f->server, &err), -EEXIST);
+	assert_int_equal(access(f->path, F_OK), 0);
+}
+
+struct caller {
+	const struct fixture *f;
+	const char *verb;
+	json_t *result;
+	char code[16];
+	struct bh_error err;
+	int timeout, r;
+};
+
+static void *call_thread(void *p)
+{
+	struct caller *c = p;
+	json_t *request = json_pack("{s:i, s:s, s:s}", "version", 1, "verb", c->verb, "what", "x");
+
+	c->r = bh_control_call(c->f->path, request, c->timeout, &c->result, c->code, &c->err);
+	json_decref(request);
+	return NULL;
+}
+
+static void call_in_thread(struct fixture *f, struct caller *c, int rounds)
+{
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, call_thread, c), 0);
+	for (int i = 0; i < rounds; i++)
+		sd_event_run(f->event, 1000);
+	assert_int_equal(pthread_join(t, NULL), 0);
+}
+
+static void test_client(void **state)
+{
+	struct fixture *f = *state;
+	struct caller c = { .f = f, .verb = "echo", .timeout = 3000 };
+	struct caller refused = { .f = f, .verb = "nothing", .timeout = 3000 };
+	struct caller slow = { .f = f, .verb = "hold", .timeout = 200 };
+
+	call_in_thread(f, &c, 0);
+	assert_int_equal(c.r, -ENOENT);
+	assert_non_null(strstr(c.err.msg, "not running"));
+	memset(&c.err, 0, sizeof(c.err));
+	listen_ok(f);
+	call_in_thread(f, &c, 100);
+	if (geteuid() != 0) {
+		assert_int_equal(c.r, -EACCES);
+		return;
+	}
+	assert_int_equal(c.r, 0);
+	assert_string_equal(json_string_value(c.result), "x");
+	json_decref(c.result);
+	call_in_thread(f, &refused, 100);
+	assert_int_equal(refused.r, -EACCES);
+	assert_string_equal(refused.code, "denied");
+	assert_string_equal(refused.err.msg, "no\\x1b[2J nothing");
+	call_in_thread(f, &slow, 300);
+	assert_int_equal(slow.r, -ETIMEDOUT);
+	bh_control_reply(f->held, json_true());
+}
+
+static void test_rights(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1), BH_RIGHT_WRITE);
+	} else {
+		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1), BH_RIGHT_NONE);
+		assert_int_equal(bh_control_peer_right(fd[0], getegid()), BH_RIGHT_READ);
+	}
+	close(fd[0]);
+	close(fd[1]);
+	assert_int_equal(bh_control_peer_right(-1, 0), BH_RIGHT_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_garbage_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_idle_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silent_client_times_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client_leaves_during_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_server_goes_during_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_socket_and_second_server, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file_in_the_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
