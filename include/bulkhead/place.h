@@ -68,16 +68,20 @@ struct bh_memory {
 };
 void bh_memory_clear(struct bh_memory *m);
 
-/* Ids of zones as `meta priority` values; all are beyond what TOS can make (0-7).
- * Zones of the file and values of families: (1 << 16) + 1, 2, …, in the order of first sight. */
-#define BH_ID_CONTAINERS 0x10000u	/* 1:N zones of containers, addresses and interfaces alike */
-#define BH_ID_HOST 0x40001u
-#define BH_ID_LAN 0x40002u
-#define BH_ID_INTERNET 0x40003u
-#define BH_ID_METADATA 0x40004u
-#define BH_ID_QUARANTINE 0x40005u
-#define BH_ID_DNS 0x40006u
-#define BH_ID_CONTAINER_NETWORK 0x40007u	/* seen from outside: an address of a container network */
+/* Ids as `meta priority` values, beyond what TOS makes (0-7) and apart from the handles that people give to their qdiscs:
+ * (id & BH_ID_MASK) == BH_ID_ZONE tells ours from a host's own. Zones of the file and values of families, of any kind: b8:1, b8:2, …, in
+ * the order of first sight. */
+#define BH_ID_MASK 0xfffc0000u
+#define BH_ID_ZONE 0xb80000u
+#define BH_ID_HOST 0xb90001u
+#define BH_ID_LAN 0xb90002u
+#define BH_ID_INTERNET 0xb90003u
+#define BH_ID_METADATA 0xb90004u
+#define BH_ID_QUARANTINE 0xb90005u
+#define BH_ID_DNS 0xb90006u
+#define BH_ID_CONTAINER_NETWORK 0xb90007u	/* seen from outside: an address of a container network */
+#define BH_ID_BUILD 0xb90008u
+#define BH_ID_LEG 0xba0000u			/* ba:1, ba:2, …: a container port behind a published port, see compile.h */
 
 void bh_placement_free(struct bh_placement *p);
 BH_DEFINE_FREEP(struct bh_placement, bh_placement_free)

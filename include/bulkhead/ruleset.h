@@ -49,6 +49,8 @@ enum bh_field {
 	BH_CT_REPLY_IP_SADDR,
 	BH_CT_REPLY_IP6_SADDR,
 	BH_CT_ORIG_PROTO_DST,	/* 2 bytes network order */
+	BH_CT_PROTOCOL,		/* 1 byte: the flow's transport, also for its ICMP errors */
+	BH_CT_REPLY_PROTO_SRC,	/* 2 bytes network order; nft can only say it where the rule names one l4proto */
 	BH_IP_SADDR,
 	BH_IP_DADDR,
 	BH_IP_PROTOCOL,
