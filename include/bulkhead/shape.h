@@ -42,7 +42,18 @@ struct bh_shape {
 void bh_shape_free(struct bh_shape *s);
 BH_DEFINE_FREEP(struct bh_shape, bh_shape_free)
 void bh_shape_sort(struct bh_shape *s);
-bool bh_shape_equal(const struct bh_shape *a, const struct bh_shape *b);	/* counts apart */
+/* Trees, classes (counts apart) and which ports are redirected into the ingress tree: all that tc can see. Which class a
+ * port's packets take, and everything of the egress direction of a port, stands in nftables' maps and chains
+ * (bh_compile_shape()) and is compared there. Both sides sorted. */
+bool bh_shape_equal(const struct bh_shape *a, const struct bh_shape *b);
+bool bh_class_equal(const struct bh_class *a, const struct bh_class *b);
+/* Binary search in a sorted shape; NULL when there is none. */
+const struct bh_class *bh_shape_class(const struct bh_shape *s, enum bh_direction d, uint32_t id);
+const struct bh_shaped_port *bh_shape_port(const struct bh_shape *s, int ifindex);
+int bh_shape_copy(struct bh_shape **ret, const struct bh_shape *src);	/* 0 or -ENOMEM */
+/* WANTED and what only SEEN has: the step between them. tc applies it before nftables sends packets to anything new, and
+ * then WANTED once nftables no longer sends packets to what goes. 0 or -ENOMEM. */
+int bh_shape_union(const struct bh_shape *wanted, const struct bh_shape *seen, struct bh_shape **ret);
 /* A readable text of the trees, for plan and golden tests. */
 int bh_shape_print(const struct bh_shape *s, struct bh_buf *out);
 

@@ -19,6 +19,8 @@ struct bh_tc_ops {
 	int (*apply)(struct bh_tc *t, const struct bh_shape *wanted, const struct bh_shape *seen, struct bh_error *err);
 	/* Sets IFLA_BR_NF_CALL_IPTABLES and _IP6TABLES of one bridge. -ENODEV when it has gone. */
 	int (*bridge_calls)(struct bh_tc *t, const char *bridge, bool ip, bool ip6, struct bh_error *err);
+	/* See bh_tc_nsid_of_pid(). */
+	int (*nsid_of_pid)(struct bh_tc *t, pid_t pid);
 	void (*free)(struct bh_tc *t);
 };
 
