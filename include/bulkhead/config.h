@@ -16,7 +16,8 @@ struct bh_diag {
 	char *file;			/* as shown: relative to the main file's folder */
 	unsigned line, column;		/* 0 when there is no place (a file that cannot be read) */
 	char *message;			/* safe to print */
-	char *source;			/* the line of the file, or NULL */
+	char *source;			/* the line of the file (cut when it is long), safe to print, or NULL */
+	unsigned caret;			/* the column of `source` (from 1) that the message is about */
 };
 
 /* Everything that is wrong, in the order of the files. */
@@ -38,6 +39,11 @@ enum bh_config_flags {
 /* Reads a configuration whole. On success *RET is the policy and DIAGS holds warnings at most; on -EINVAL DIAGS
  * holds every error; -ENOENT, -EACCES, -ENOMEM, … with one diagnostic. */
 int bh_config_load(const char *path, unsigned flags, struct bh_policy **ret, struct bh_diags *diags);
+
+/* The same for files that are given one by one: the first is the main file, the others count as files of conf.d. One file
+ * alone is read with BH_CONFIG_CONF_D as FLAGS say; several without. */
+int bh_config_load_files(const char *const *paths, size_t n, unsigned flags, struct bh_policy **ret,
+	struct bh_diags *diags);
 
 /* The same from memory, as one file called NAME; what the fuzzer calls. */
 int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags);
