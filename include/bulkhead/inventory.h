@@ -64,6 +64,8 @@ struct bh_container {
 	char *image;			/* as the runtime writes it; NULL or "sha256:…" when known only by id */
 	char *image_id;
 	const char *runtime;		/* "docker"; static */
+	const char *flaw;		/* why it is not believed (labels out of bounds, …), NULL: it is; static. It then has
+					 * neither labels nor endpoints, so that it gets nothing whatever matches it */
 	enum bh_container_kind kind;
 	enum bh_container_state state;
 	enum bh_netmode netmode;

@@ -114,6 +114,7 @@ static int container_fill(struct bh_container *dst, const struct bh_container *s
 	int r;
 
 	dst->runtime = src->runtime;
+	dst->flaw = src->flaw;
 	dst->kind = src->kind;
 	dst->state = src->state;
 	dst->netmode = src->netmode;
