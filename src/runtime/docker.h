@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One Docker daemon: the parts of its follower know each other by this. Subscribe, list, tell; then each event says only where to look. */
+#ifndef BULKHEAD_RUNTIME_DOCKER_H
+#define BULKHEAD_RUNTIME_DOCKER_H
+
+#include "docker_model.h"
+#include "http.h"
+
+#include <bulkhead/buf.h>
+
+#include <systemd/sd-event.h>
+
+/* Times in milliseconds. Tests shorten them. */
+struct bh_docker_times {
+	unsigned retry_min, retry_max;	/* between attempts to connect, doubling */
+	unsigned stable;		/* connected for that long, the next attempt starts at retry_min again */
+	unsigned open;			/* for the event stream to begin */
+	unsigned request;		/* for a plain request */
+	unsigned ping, ping_timeout;
+	unsigned resync;		/* a full listing, just in case */
+	unsigned trouble_min, trouble_max;	/* a full listing after something went wrong, doubling */
+	unsigned confirm;		/* the second look at a container after its last event */
+};
+
+struct bh_docker {
+	struct bh_runtime head;
+	struct bh_docker_times times;
+	sd_event *event;
+	struct bh_http *http;
+	struct bh_docker_model model;
+	struct bh_runtime_stats stats;
+
+	/* docker.c: the connection */
+	struct bh_http_request *stream;
+	struct bh_buf line;
+	size_t skipped;			/* bytes of a line that is too long, not kept */
+	char *reason;			/* why absent, as told */
+	unsigned retry;
+	uint64_t connected_at;
+	sd_event_source *retry_timer, *open_timer, *ping_timer, *resync_timer, *confirm_timer, *wake;
+
+	/* docker_sync.c: who is looked at */
+	uint64_t seq;			/* number of the last request */
+	unsigned looks, nets, images, inspects;	/* under way */
+	bool syncing;
+	bool list_done, networks_done;
+	bool networks_busy, networks_wanted;	/* GET /networks, for the sync or for look() */
+	bool resync_wanted;
+	bool troubled;			/* something went wrong since the sync began */
+	bool trouble_armed;		/* the next listing is because of it */
+	unsigned trouble;
+	uint64_t sync_seq;
+};
+
+/* bh_docker_new() with other times. */
+int bh_docker_new_with(sd_event *event, const char *socket, const struct bh_docker_times *times, bh_runtime_fn fn, void *userdata,
+	struct bh_runtime **ret, struct bh_error *err);
+
+/* The connection is of no use any more: tells that the runtime is absent, and tries again after a while. REASON is safe to print. */
+void bh_docker_lost(struct bh_docker *d, const char *reason);
+/* The first listing is told. */
+void bh_docker_synced(struct bh_docker *d);
+bool bh_docker_is_up(const struct bh_docker *d);
+/* Arms a timer, or moves it. */
+int bh_docker_timer(struct bh_docker *d, sd_event_source **s, unsigned ms, sd_event_time_handler_t fn);
+
+/* docker_sync.c */
+void bh_docker_sync(struct bh_docker *d);
+void bh_docker_sync_forget(struct bh_docker *d);	/* the requests under way are gone */
+void bh_docker_event_line(struct bh_docker *d, const char *text, size_t n);
+void bh_docker_pump(struct bh_docker *d);		/* sends what is to be asked */
+void bh_docker_trouble(struct bh_docker *d);		/* an answer was bad: list again, not at once */
+
+#endif

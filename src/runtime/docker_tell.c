@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what was seen to what is told: a container is put together from the list, the networks, its image and its inspection. */
+#include "docker_model.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool labels_equal(const struct bh_label *a, size_t na, const struct bh_label *b, size_t nb)
+{
+	if (na != nb)
+		return false;
+	for (size_t i = 0; i < na; i++)
+		if (!bh_streq(a[i].key, b[i].key) || !bh_streq(a[i].value, b[i].value))
+			return false;
+	return true;
+}
+
+static bool endpoint_equal(const struct bh_endpoint *a, const struct bh_endpoint *b)
+{
+	if (!bh_streq(a->id, b->id) || !bh_streq(a->network_id, b->network_id) || a->has_mac != b->has_mac ||
+		memcmp(&a->mac, &b->mac, sizeof(a->mac)) != 0 || a->addrs.n != b->addrs.n)
+		return false;
+	for (size_t i = 0; i < a->addrs.n; i++)
+		if (bh_addr_cmp(&a->addrs.v[i], &b->addrs.v[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool published_equal(const struct bh_published *a, const struct bh_published *b)
+{
+	return a->proto == b->proto && a->host_port == b->host_port && a->container_port == b->container_port &&
+		bh_addr_cmp(&a->host, &b->host) == 0;
+}
+
+static bool container_equal(const struct bh_container *a, const struct bh_container *b)
+{
+	if (!bh_streq(a->id, b->id) || !bh_streq(a->name, b->name) || !bh_streq(a->image, b->image) ||
+		!bh_streq(a->image_id, b->image_id) || !bh_streq(a->netns_owner, b->netns_owner) || a->flaw != b->flaw ||
+		a->kind != b->kind || a->state != b->state || a->netmode != b->netmode || a->pid != b->pid ||
+		!labels_equal(a->labels.v, a->labels.n, b->labels.v, b->labels.n) ||
+		!labels_equal(a->image_labels.v, a->image_labels.n, b->image_labels.v, b->image_labels.n) ||
+		a->endpoints.n != b->endpoints.n || a->published.n != b->published.n)
+		return false;
+	for (size_t i = 0; i < a->endpoints.n; i++)
+		if (!endpoint_equal(&a->endpoints.v[i], &b->endpoints.v[i]))
+			return false;
+	for (size_t i = 0; i < a->published.n; i++)
+		if (!published_equal(&a->published.v[i], &b->published.v[i]))
+			return false;
+	return true;
+}
+
+static bool network_equal(const struct bh_network *a, const struct bh_network *b)
+{
+	if (!bh_streq(a->id, b->id) || !bh_streq(a->name, b->name) || !bh_streq(a->driver, b->driver) ||
+		!bh_streq(a->bridge, b->bridge) || a->internal != b->internal || a->subnets.n != b->subnets.n ||
+		a->gateways.n != b->gateways.n)
+		return false;
+	for (size_t i = 0; i < a->subnets.n; i++)
+		if (bh_prefix_cmp(&a->subnets.v[i], &b->subnets.v[i]) != 0)
+			return false;
+	for (size_t i = 0; i < a->gateways.n; i++)
+		if (bh_addr_cmp(&a->gateways.v[i], &b->gateways.v[i]) != 0)
+			return false;
+	return true;
+}
+
+static int labels_copy(const struct bh_label *v, size_t n, struct bh_container *dst)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct bh_label *l = bh_vec_add(&dst->image_labels);
+
+		if (!l || bh_strdup(&l->key, v[i].key) < 0 || bh_strdup(&l->value, v[i].value) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What the image says of itself. Where nobody can tell any more (removed by force), all labels are
+ * taken for the image's claims, which no `labels` selector believes. */
+static int add_image_labels(const struct bh_docker_model *m, const struct bh_container *base, struct bh_container *dst)
+{
+	const struct bh_docker_image *image = base->image_id ? bh_docker_model_image(m, base->image_id) : NULL;
+
+	if (base->flaw)
+		return 0;
+	if (!image || image->state != BH_IMAGE_KNOWN)
+		return labels_copy(base->labels.v, base->labels.n, dst);
+	if (image->labels.flawed) {
+		dst->flaw = "its image's labels are too many, too long or hold a NUL";
+		return 0;
+	}
+	return labels_copy(image->labels.v.v, image->labels.v.n, dst);
+}
+
+static int add_endpoints(const struct bh_docker_model *m, const char *id, struct bh_container *dst)
+{
+	for (size_t i = 0; i < m->networks.n; i++) {
+		const struct bh_docker_attachment *a = bh_docker_net_find(m->networks.v[i], id);
+		const char *driver = m->networks.v[i]->base.network.driver;
+		struct bh_endpoint *e;
+
+		/* in the networks `host` and `none` nobody has an interface of that network */
+		if (!a || m->networks.v[i]->base.flawed || bh_streq(driver, "host") || bh_streq(driver, "null"))
+			continue;
+		e = bh_vec_add(&dst->endpoints);
+		if (!e || bh_strdup(&e->id, a->endpoint.id) < 0 || bh_strdup(&e->network_id, a->endpoint.network_id) < 0)
+			return -ENOMEM;
+		e->mac = a->endpoint.mac;
+		e->has_mac = a->endpoint.has_mac;
+		bh_vec_foreach(addr, &a->endpoint.addrs)
+			if (bh_vec_push(&e->addrs, *addr) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+static void drop_labels(struct bh_container *c)
+{
+	bh_vec_foreach(l, &c->labels) {
+		free(l->key);
+		free(l->value);
+	}
+	bh_vec_clear(&c->labels);
+}
+
+static int container_compose(const struct bh_docker_model *m, const struct bh_docker_container *c, struct bh_container *dst)
+{
+	int r = bh_container_copy(dst, &c->base);
+
+	if (r == 0)
+		r = add_image_labels(m, &c->base, dst);
+	if (r == 0 && dst->flaw)
+		drop_labels(dst);
+	else if (r == 0 && !c->dying)
+		r = add_endpoints(m, c->id, dst);
+	if (r == 0 && c->inspected) {
+		dst->pid = c->inspect.pid;
+		for (size_t i = 0; r == 0 && c->base.published.n == 0 && i < c->inspect.published.n; i++)
+			r = bh_vec_push(&dst->published, c->inspect.published.v[i]);
+	}
+	if (c->dying) {
+		dst->state = BH_CONTAINER_STOPPED;
+		dst->pid = 0;
+	}
+	/* started again: attached already, while the list has it stopped until its process runs */
+	if (dst->state == BH_CONTAINER_STOPPED && dst->endpoints.n > 0)
+		dst->state = BH_CONTAINER_CREATED;
+	if (r < 0)
+		bh_container_clear(dst);
+	return r;
+}
+
+/* Nothing is told of a container whose image's labels are still being asked for: its own could be taken for an operator's. */
+static bool container_is_ready(const struct bh_docker_model *m, const struct bh_docker_container *c)
+{
+	const struct bh_docker_image *image;
+
+	if (!c->base.id)
+		return false;
+	image = c->base.image_id ? bh_docker_model_image(m, c->base.image_id) : NULL;
+	return !image || image->state != BH_IMAGE_WANTED;
+}
+
+int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *c)
+{
+	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_GONE, .id = c->id};
+	struct bh_container now = {0};
+	int r;
+
+	if (m->quiet)
+		return 0;
+	if (!c->base.id) {
+		if (c->told.id) {
+			bh_container_clear(&c->told);
+			m->fn(m->userdata, &msg);
+		}
+		return 0;
+	}
+	if (!container_is_ready(m, c))
+		return 0;
+	r = container_compose(m, c, &now);
+	if (r < 0)
+		return r;
+	if (container_equal(&now, &c->told)) {
+		bh_container_clear(&now);
+		return 0;
+	}
+	bh_container_clear(&c->told);
+	c->told = now;
+	msg = (struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_CONTAINER, .container = &c->told};
+	m->fn(m->userdata, &msg);
+	return 0;
+}
+
+int bh_docker_model_tell_network(struct bh_docker_model *m, struct bh_docker_net *n)
+{
+	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_NETWORK_GONE, .id = n->id};
+	struct bh_network now = {0};
+	int r;
+
+	if (m->quiet)
+		return 0;
+	if (!n->base.network.id || n->base.flawed) {
+		if (n->told.id) {
+			bh_network_clear(&n->told);
+			m->fn(m->userdata, &msg);
+		}
+		return 0;
+	}
+	if (network_equal(&n->base.network, &n->told))
+		return 0;
+	r = bh_network_copy(&now, &n->base.network);
+	if (r < 0)
+		return r;
+	bh_network_clear(&n->told);
+	n->told = now;
+	msg = (struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_NETWORK, .network = &n->told};
+	m->fn(m->userdata, &msg);
+	return 0;
+}
+
+/* The inventory of all that can be told, by structure copies of what the objects will remember as told. */
+static int snapshot_build(struct bh_docker_model *m, struct bh_inventory *ret)
+{
+	for (size_t i = 0; i < m->networks.n; i++) {
+		struct bh_docker_net *n = m->networks.v[i];
+
+		bh_network_clear(&n->told);
+		if (!n->base.network.id || n->base.flawed)
+			continue;
+		if (bh_network_copy(&n->told, &n->base.network) < 0 || bh_vec_push(&ret->networks, n->told) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < m->containers.n; i++) {
+		struct bh_docker_container *c = m->containers.v[i];
+
+		bh_container_clear(&c->told);
+		if (!container_is_ready(m, c))
+			continue;
+		if (container_compose(m, c, &c->told) < 0 || bh_vec_push(&ret->containers, c->told) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int bh_docker_model_snapshot(struct bh_docker_model *m)
+{
+	struct bh_inventory inventory = {0};
+	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_SNAPSHOT, .inventory = &inventory};
+	int r = snapshot_build(m, &inventory);
+
+	if (r == 0) {
+		m->quiet = false;
+		m->fn(m->userdata, &msg);
+	}
+	/* what is in it belongs to the objects */
+	bh_vec_clear(&inventory.networks);
+	bh_vec_clear(&inventory.containers);
+	return r;
+}
