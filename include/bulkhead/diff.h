@@ -5,21 +5,23 @@
 
 #include <bulkhead/ruleset.h>
 
-/* In the order in which they must stand in one transaction, such that nothing is referred to before it is there or after it has gone. */
+/* In the order in which they stand in a plan, and must in its transaction: first what goes, then what comes, so that nothing is
+ * referred to before it is there or after it has gone, and what is replaced may keep its name. */
 enum bh_change_kind {
+	BH_DEL_TABLE,		/* with everything in it */
 	BH_ADD_TABLE,
-	BH_ADD_COUNTER,
-	BH_ADD_CHAIN,		/* without its rules */
-	BH_ADD_SET,		/* without its elements */
 	BH_FLUSH_RULES,		/* all rules of chain */
 	BH_DEL_ELEMS,		/* elems of set */
-	BH_FLUSH_SET,		/* interval sets are replaced whole */
-	BH_ADD_ELEMS,
-	BH_ADD_RULES,		/* all rules of chain, after BH_FLUSH_RULES or BH_ADD_CHAIN */
+	BH_FLUSH_SET,		/* all elements: interval sets are replaced whole, verdict maps emptied before they are deleted
+				 * (before Linux 6.5 a deleted map keeps the chains that it jumps to in use until after the commit) */
 	BH_DEL_SET,
 	BH_DEL_CHAIN,
 	BH_DEL_COUNTER,
-	BH_DEL_TABLE,
+	BH_ADD_COUNTER,
+	BH_ADD_CHAIN,		/* without its rules */
+	BH_ADD_SET,		/* without its elements */
+	BH_ADD_ELEMS,
+	BH_ADD_RULES,		/* all rules of chain, which has none now */
 };
 
 /* Pointers go into the wanted or the seen rule set, which must outlive the plan. */
@@ -41,11 +43,11 @@ void bh_plan_free(struct bh_plan *p);
 BH_DEFINE_FREEP(struct bh_plan, bh_plan_free)
 
 /* Both sides sorted. A base chain whose hook, priority, policy or device differ, and a set whose type differs, are replaced; such a
- * change of a base chain is only made when its table is new or somebody broke it. Dynamic sets' elements and all counts are not compared.
- * An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
+ * change of a base chain is only made when somebody broke it. A table whose flags differ is replaced whole. Dynamic sets' elements
+ * and all counts are not compared. An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
 int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, struct bh_plan **ret);
 
-/* One line a change ("+ element inet zone_of4 { … }"), for plan and logs. */
+/* One line a change ("+ element inet zone_of4 { … }"), for plan and logs; of many elements the first few. 0 or -ENOMEM. */
 int bh_plan_print(const struct bh_plan *p, struct bh_buf *out);
 
 #endif
