@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <string.h>
+
+struct attrs {
+	const struct nlattr **tb;
+	unsigned max;
+};
+
+static int attr_store(const struct nlattr *attr, void *data)
+{
+	struct attrs *a = data;
+
+	if (mnl_attr_get_type(attr) <= a->max)
+		a->tb[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+int nft_attr_message(const struct nlmsghdr *nlh, const struct nlattr **tb, unsigned max)
+{
+	struct attrs a = {.tb = tb, .max = max};
+
+	memset(tb, 0, (max + 1) * sizeof(*tb));
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
+		return -EBADMSG;
+	(void)mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_store, &a);
+	return 0;
+}
+
+void nft_attr_nested(const struct nlattr *nest, const struct nlattr **tb, unsigned max)
+{
+	struct attrs a = {.tb = tb, .max = max};
+
+	memset(tb, 0, (max + 1) * sizeof(*tb));
+	(void)mnl_attr_parse_nested(nest, attr_store, &a);
+}
+
+uint32_t nft_attr_u32(const struct nlattr *attr)
+{
+	uint32_t v = 0;
+
+	if (attr && mnl_attr_get_payload_len(attr) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	return ntohl(v);
+}
+
+uint64_t nft_attr_u64(const struct nlattr *attr)
+{
+	uint64_t v = 0;
+
+	if (attr && mnl_attr_get_payload_len(attr) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	return be64toh(v);
+}
+
+int nft_attr_name(const struct nlattr *attr, char *ret, size_t size)
+{
+	size_t len;
+
+	if (!attr)
+		return -EBADMSG;
+	len = strnlen(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+	if (len == 0 || len >= size)
+		return -ENAMETOOLONG;
+	memcpy(ret, mnl_attr_get_payload(attr), len);
+	ret[len] = '\0';
+	return 0;
+}

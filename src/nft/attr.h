@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading netlink attributes without trusting their lengths. */
+#ifndef BULKHEAD_NFT_ATTR_H
+#define BULKHEAD_NFT_ATTR_H
+
+#include <libmnl/libmnl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The attributes of a nfnetlink message, or of a nested attribute, by their number; tb has MAX + 1 places. Those that are not
+ * there are NULL. -EBADMSG when the message has no nfnetlink header. */
+int nft_attr_message(const struct nlmsghdr *nlh, const struct nlattr **tb, unsigned max);
+void nft_attr_nested(const struct nlattr *nest, const struct nlattr **tb, unsigned max);
+
+/* A number in network order; 0 when ATTR is NULL or too short. */
+uint32_t nft_attr_u32(const struct nlattr *attr);
+uint64_t nft_attr_u64(const struct nlattr *attr);
+
+/* Copies a name. -EBADMSG when there is none, -ENAMETOOLONG when it is empty or does not fit. */
+int nft_attr_name(const struct nlattr *attr, char *ret, size_t size);
+
+#endif

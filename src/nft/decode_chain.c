@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chains and named counters of the kernel's as the IR. */
+#include "attr.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_filter(const struct nlattr *type)
+{
+	return type && mnl_attr_get_payload_len(type) == sizeof("filter") &&
+	       memcmp(mnl_attr_get_payload(type), "filter", sizeof("filter")) == 0;
+}
+
+/* A chain on several devices is not ours: it keeps its first, and no policy, so that it equals none of ours. */
+static int hook_decode(const struct nlattr *attr, enum bh_family family, struct bh_chain *ret)
+{
+	const struct nlattr *tb[NFTA_HOOK_MAX + 1], *dev;
+	size_t n = 0;
+
+	nft_attr_nested(attr, tb, NFTA_HOOK_MAX);
+	ret->hook = nft_hook_from(family, nft_attr_u32(tb[NFTA_HOOK_HOOKNUM]));
+	ret->priority = (int32_t)nft_attr_u32(tb[NFTA_HOOK_PRIORITY]);
+	if (tb[NFTA_HOOK_DEVS]) {
+		mnl_attr_for_each_nested(dev, tb[NFTA_HOOK_DEVS]) {
+			if (n++ == 0 && nft_attr_name(dev, ret->device, sizeof(ret->device)) == -EBADMSG)
+				return -EBADMSG;
+		}
+	} else if (tb[NFTA_HOOK_DEV]) {
+		(void)nft_attr_name(tb[NFTA_HOOK_DEV], ret->device, sizeof(ret->device));
+	}
+	if (n > 1 || ret->hook == BH_HOOK_NONE)
+		ret->policy = BH_VERDICT_NONE;
+	return 0;
+}
+
+int nft_decode_chain(const struct nlmsghdr *nlh, enum bh_family family, struct bh_chain *ret)
+{
+	const struct nlattr *tb[NFTA_CHAIN_MAX + 1];
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (nft_attr_message(nlh, tb, NFTA_CHAIN_MAX) < 0)
+		return -EBADMSG;
+	r = nft_attr_name(tb[NFTA_CHAIN_NAME], ret->name, sizeof(ret->name));
+	if (r < 0 || !tb[NFTA_CHAIN_HOOK])
+		return r;
+	ret->policy = nft_attr_u32(tb[NFTA_CHAIN_POLICY]) == NF_DROP ? BH_DROP : BH_ACCEPT;
+	/* a chain of type nat or route, or one that the hardware runs, is none of ours */
+	if (!is_filter(tb[NFTA_CHAIN_TYPE]) || (nft_attr_u32(tb[NFTA_CHAIN_FLAGS]) & NFT_CHAIN_HW_OFFLOAD))
+		ret->policy = BH_VERDICT_NONE;
+	return hook_decode(tb[NFTA_CHAIN_HOOK], family, ret);
+}
+
+int nft_decode_counter(const struct nlmsghdr *nlh, struct bh_counter *ret)
+{
+	const struct nlattr *tb[NFTA_OBJ_MAX + 1], *c[NFTA_COUNTER_MAX + 1];
+
+	memset(ret, 0, sizeof(*ret));
+	if (nft_attr_message(nlh, tb, NFTA_OBJ_MAX) < 0)
+		return -EBADMSG;
+	if (nft_attr_u32(tb[NFTA_OBJ_TYPE]) != NFT_OBJECT_COUNTER || !tb[NFTA_OBJ_DATA] ||
+		nft_attr_name(tb[NFTA_OBJ_NAME], ret->name, sizeof(ret->name)) < 0)
+		return -ENOENT;
+	nft_attr_nested(tb[NFTA_OBJ_DATA], c, NFTA_COUNTER_MAX);
+	ret->packets = nft_attr_u64(c[NFTA_COUNTER_PACKETS]);
+	ret->bytes = nft_attr_u64(c[NFTA_COUNTER_BYTES]);
+	return 0;
+}

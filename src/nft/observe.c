@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel holds in our tables, as the IR. A dump is only worth something when no transaction came between its
+ * first and its last message: the generation before and after must be the same. */
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TRIES 10
+
+struct view {
+	struct nft_kernel *k;
+	enum bh_family family;
+	struct bh_table *table;
+	struct nft_seen_sets *sets;
+	struct nft_seen_set *current;
+	uint32_t generation;
+	int error;
+};
+
+static struct nlmsghdr *request(char *buf, size_t size, uint16_t type, uint16_t flags, int nfproto)
+{
+	struct nlmsghdr *nlh;
+	struct nfgenmsg *nfg;
+
+	memset(buf, 0, size);
+	nlh = mnl_nlmsg_put_header(buf);
+	nlh->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
+	nfg->nfgen_family = (uint8_t)nfproto;
+	nfg->version = NFNETLINK_V0;
+	return nlh;
+}
+
+/* The answers' callbacks stop at the first problem, and view->error says which. */
+static int stop(struct view *v, int error)
+{
+	v->error = error;
+	errno = -error;
+	return MNL_CB_ERROR;
+}
+
+static int on_generation(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attr) == NFTA_GEN_ID && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+			v->generation = ntohl(mnl_attr_get_u32(attr));
+	return MNL_CB_OK;
+}
+
+static int generation(struct view *v)
+{
+	char buf[256];
+	struct nlmsghdr *nlh = request(buf, sizeof(buf), NFT_MSG_GETGEN, NLM_F_ACK, AF_UNSPEC);
+
+	return nft_socket_dump(&v->k->socket, nlh, on_generation, v);
+}
+
+static int on_table(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	const struct nlattr *attr;
+
+	v->table->present = true;
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+			v->table->flags = ntohl(mnl_attr_get_u32(attr));
+	return MNL_CB_OK;
+}
+
+/* Is the table attribute (number 1 in every kind of message) our name? Not every kernel filters a dump by it. */
+static bool table_is_ours(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attr) == 1)
+			return mnl_attr_get_payload_len(attr) == sizeof(NFT_TABLE_NAME) &&
+			       memcmp(mnl_attr_get_payload(attr), NFT_TABLE_NAME, sizeof(NFT_TABLE_NAME)) == 0;
+	return false;
+}
+
+static int on_set(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	struct nft_seen_set *s;
+	int r;
+
+	if (!table_is_ours(nlh))
+		return MNL_CB_OK;
+	s = bh_vec_add(&v->sets->v);
+	r = s ? nft_decode_set(nlh, s) : -ENOMEM;
+	return r < 0 ? stop(v, r) : MNL_CB_OK;
+}
+
+static int on_elems(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	int r = nft_decode_elems(nlh, v->current);
+
+	return r < 0 ? stop(v, r) : MNL_CB_OK;
+}
+
+static int on_chain(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	struct bh_chain *c;
+	int r;
+
+	if (!table_is_ours(nlh))
+		return MNL_CB_OK;
+	c = bh_vec_add(&v->table->chains);
+	r = c ? nft_decode_chain(nlh, v->family, c) : -ENOMEM;
+	return r < 0 ? stop(v, r) : MNL_CB_OK;
+}
+
+static int on_rule(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	const char *name = nft_rule_chain(nlh);
+	struct bh_chain *c;
+	struct bh_nft_rule *rule;
+	int r;
+
+	if (!table_is_ours(nlh) || !name)
+		return MNL_CB_OK;
+	/* the rules of a chain follow each other */
+	c = v->table->chains.n > 0 ? bh_table_chain(v->table, name) : NULL;
+	if (!c)
+		return MNL_CB_OK;	/* a chain with a name too long to be ours */
+	rule = bh_vec_add(&c->rules);
+	r = rule ? nft_decode_rule(nlh, v->family, v->sets, rule) : -ENOMEM;
+	return r < 0 ? stop(v, r) : MNL_CB_OK;
+}
+
+static int on_counter(const struct nlmsghdr *nlh, void *data)
+{
+	struct view *v = data;
+	struct bh_counter c;
+	int r;
+
+	if (!table_is_ours(nlh))
+		return MNL_CB_OK;
+	r = nft_decode_counter(nlh, &c);
+	if (r == -ENOENT)	/* an object of another kind */
+		return MNL_CB_OK;
+	if (r == 0)
+		r = bh_vec_push(&v->table->counters, c);
+	return r < 0 ? stop(v, r) : MNL_CB_OK;
+}
+
+static int dump(struct view *v, uint16_t type, mnl_cb_t cb)
+{
+	char buf[512];
+	struct nlmsghdr *nlh = request(buf, sizeof(buf), type, NLM_F_DUMP, nft_family(v->family));
+
+	mnl_attr_put_strz(nlh, 1, NFT_TABLE_NAME);	/* NFTA_SET_TABLE, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_OBJ_TABLE */
+	return nft_socket_dump(&v->k->socket, nlh, cb, v);
+}
+
+static int dump_elems(struct view *v)
+{
+	char buf[512];
+	int r;
+
+	bh_vec_foreach(s, &v->sets->v) {
+		struct nlmsghdr *nlh;
+
+		if (!s->known)
+			continue;
+		nlh = request(buf, sizeof(buf), NFT_MSG_GETSETELEM, NLM_F_DUMP, nft_family(v->family));
+		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE_NAME);
+		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, s->name);
+		v->current = s;
+		r = nft_socket_dump(&v->k->socket, nlh, on_elems, v);
+		if (r < 0)
+			return r;
+		if (nft_decode_intervals(s) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Named sets go into the table; the anonymous ones have become part of their rules. */
+static int sets_keep(struct view *v)
+{
+	bh_vec_foreach(s, &v->sets->v) {
+		if (s->anonymous)
+			continue;
+		if (!s->known)
+			s->set.n_key = 0;	/* equals no set of ours */
+		if (bh_vec_push(&v->table->sets, s->set) < 0)
+			return -ENOMEM;
+		memset(&s->set, 0, sizeof(s->set));
+	}
+	return 0;
+}
+
+static int view_table(struct view *v)
+{
+	struct nft_seen_sets sets = {0};
+	char buf[256];
+	struct nlmsghdr *nlh = request(buf, sizeof(buf), NFT_MSG_GETTABLE, NLM_F_ACK, nft_family(v->family));
+	int r;
+
+	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, NFT_TABLE_NAME);
+	r = nft_socket_dump(&v->k->socket, nlh, on_table, v);
+	if (r == -ENOENT)
+		return 0;
+	v->sets = &sets;
+	r = r < 0 ? r : dump(v, NFT_MSG_GETSET, on_set);
+	r = r < 0 ? r : dump_elems(v);
+	r = r < 0 ? r : dump(v, NFT_MSG_GETOBJ, on_counter);
+	r = r < 0 ? r : dump(v, NFT_MSG_GETCHAIN, on_chain);
+	r = r < 0 ? r : dump(v, NFT_MSG_GETRULE, on_rule);
+	r = r < 0 ? r : sets_keep(v);
+	nft_seen_sets_clear(&sets);
+	v->sets = NULL;
+	return r;
+}
+
+static int view_all(struct nft_kernel *k, struct bh_ruleset *r)
+{
+	struct view v = {.k = k};
+	uint32_t before;
+	int ret = generation(&v);
+
+	before = v.generation;
+	for (enum bh_family f = 0; f < BH_FAMILY_MAX && ret == 0; f++) {
+		v.family = f;
+		v.table = &r->tables[f];
+		ret = view_table(&v);
+	}
+	if (ret == 0)
+		ret = generation(&v);
+	if (ret == 0 && v.generation != before)
+		ret = -EINTR;
+	return ret;
+}
+
+int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < TRIES; i++) {
+		_cleanup_(bh_ruleset_freep) struct bh_ruleset *rs = calloc(1, sizeof(*rs));
+
+		if (!rs)
+			return bh_fail(err, -ENOMEM, "no memory to read the rule set");
+		r = view_all(k, rs);
+		if (r == 0) {
+			bh_ruleset_sort(rs);
+			*ret = bh_take(rs);
+			return 0;
+		}
+		/* the rule set moved under the dump (a set that was listed may be gone by now), or answers were lost */
+		if (r != -EINTR && r != -ENOENT && r != -ENOBUFS && r != -EAGAIN)
+			return bh_fail(err, r, "reading the rule set: %s", strerror(-r));
+	}
+	return bh_fail(err, -EAGAIN, "reading the rule set: it did not hold still in %d tries", TRIES);
+}
