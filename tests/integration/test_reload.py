@@ -47,8 +47,8 @@ class Reload(unittest.TestCase):
         procs = {m: self.stream(a, m) for m, (_, a) in names.items()}
         for m, (target, _) in names.items():
             lab.wait_for(f"stream {m}", lambda: len(self.times(target, m)) > 20)
-        change()
         at = time.time()
+        change()
         time.sleep(2.5)
         end = time.time()
         last = {}

@@ -66,9 +66,9 @@ class Ruleset(unittest.TestCase):
         host.exec("ip", "netns", "add", "copy")
         copy = lab.Place(self.lab, "copy", ["-n", "/run/netns/copy"])
         # a netdev chain needs its device
-        for link in json.loads(host.exec("ip", "-j", "link")):
+        for i, link in enumerate(json.loads(host.exec("ip", "-j", "link"))):
             if f'"{link["ifname"]}"' in text and link["ifname"] != "lo":
-                copy.exec("ip", "link", "add", link["ifname"], "type", "dummy")
+                copy.exec("ip", "link", "add", link["ifname"], "type", "veth", "peer", "name", f"peer{i}")
         copy.exec("nft", "-f", "-", input=text)
         again = "".join(our_tables(copy.exec("nft", "-s", "list", "ruleset")))
         self.maxDiff = 4000

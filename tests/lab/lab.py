@@ -448,7 +448,8 @@ class Lab:
         if self._holder.stdout.readline().strip() != "ready":
             self._holder.wait(5)
             raise LabError(f"the namespaces do not start: {self._holder.stderr.read()}")
-        self.holder = int((self.root / "holder").read_text())
+        path = self.root / "holder"  # written by its parent, at about the same time
+        self.holder = int(wait_for("the holder's pid", lambda: path.exists() and path.read_text().endswith("\n") and path.read_text()))
         self.host = Place(self, "host", [])
         self.host.exec("ip", "netns", "add", "out")
         self.out = Place(self, "out", ["-n", "/run/netns/out"])

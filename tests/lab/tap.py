@@ -92,8 +92,7 @@ class _Result(unittest.TestResult):
 
 
 def name_of(test):
-    return f"{type(test).__module__.replace('__main__', os.path.basename(sys.argv[0]))[:-3]}.{test._testMethodName}" \
-        if type(test).__module__ == "__main__" else test.id()
+    return f"{type(test).__name__}.{test._testMethodName}"
 
 
 def flat(suite):
