@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attr.h"
+#include "internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
 struct attrs {
@@ -69,4 +69,17 @@ int nft_attr_name(const struct nlattr *attr, char *ret, size_t size)
 	memcpy(ret, mnl_attr_get_payload(attr), len);
 	ret[len] = '\0';
 	return 0;
+}
+
+bool nft_table_is_ours(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
+		return false;
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attr) == 1)
+			return mnl_attr_get_payload_len(attr) == sizeof(NFT_TABLE_NAME) &&
+			       memcmp(mnl_attr_get_payload(attr), NFT_TABLE_NAME, sizeof(NFT_TABLE_NAME)) == 0;
+	return false;
 }

@@ -4,6 +4,7 @@
 #define BULKHEAD_NFT_ATTR_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,5 +19,9 @@ uint64_t nft_attr_u64(const struct nlattr *attr);
 
 /* Copies a name. -EBADMSG when there is none, -ENAMETOOLONG when it is empty or does not fit. */
 int nft_attr_name(const struct nlattr *attr, char *ret, size_t size);
+
+/* Is this message about one of our tables? The table's name is attribute 1 in every kind of message but NEWGEN. Not every
+ * kernel filters a dump by it. */
+bool nft_table_is_ours(const struct nlmsghdr *nlh);
 
 #endif

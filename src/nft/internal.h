@@ -77,6 +77,7 @@ struct nft_batch {
 	size_t n, cap;
 	uint32_t seq;
 	uint32_t next_set_id;
+	bool pretend;		/* nothing will be sent: devices need not exist */
 	BH_VEC(struct nft_item) items;
 };
 
@@ -156,7 +157,10 @@ struct nft_socket {
 };
 int nft_socket_open(struct nft_socket *s, struct bh_error *err);
 void nft_socket_close(struct nft_socket *s);
-/* Sends the request in the first bytes of nlh and calls CB for each message of the answer. 0, -EINTR when the dump was
+/* One datagram from the kernel (others may send to our port too) into s->buf: its length, 0 when there is none and FLAGS has
+ * MSG_DONTWAIT, -EMSGSIZE when it was cut, or -errno. */
+ssize_t nft_socket_receive(struct nft_socket *s, int flags);
+/* Sends the request NLH and calls CB for each message of the answer. 0, -EINTR when the dump was
  * disturbed, -ENOBUFS, or the kernel's error. */
 int nft_socket_dump(struct nft_socket *s, struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
 /* The first refusal of a transaction. */
@@ -166,7 +170,7 @@ struct nft_refusal {
 	uint32_t offset;	/* of the attribute that the kernel disliked, 0 when it did not say */
 	char msg[128];		/* the kernel's words, "" for none */
 };
-/* Sends a transaction and reads everything that the kernel says about it. SEEN is called for each refusal when given. */
+/* Sends a transaction and reads everything that the kernel says about it. */
 int nft_socket_transact(struct nft_socket *s, const struct nft_batch *b, struct nft_refusal *ret);
 
 /* ---- observe.c, apply.c */
@@ -175,6 +179,8 @@ struct nft_kernel {
 	struct bh_nft nft;
 	struct nft_socket socket;
 };
+/* The port id that this door writes with; 0 for a fake. */
+uint32_t nft_kernel_portid(const struct bh_nft *n);
 int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err);
 int nft_apply(struct nft_kernel *k, const struct bh_plan *plan, struct bh_error *err);
 

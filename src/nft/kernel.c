@@ -28,6 +28,11 @@ static const struct bh_nft_ops kernel_ops = {
 	.free = kernel_free,
 };
 
+uint32_t nft_kernel_portid(const struct bh_nft *n)
+{
+	return n->ops == &kernel_ops ? ((const struct nft_kernel *)n)->socket.portid : 0;
+}
+
 int bh_nft_new(struct bh_nft **ret, struct bh_error *err)
 {
 	struct nft_kernel *k = calloc(1, sizeof(*k));

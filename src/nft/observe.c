@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel holds in our tables, as the IR. A dump is only worth something when no transaction came between its
  * first and its last message: the generation before and after must be the same. */
+#include "attr.h"
 #include "internal.h"
 
 #include <arpa/inet.h>
@@ -74,25 +75,13 @@ static int on_table(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-/* Is the table attribute (number 1 in every kind of message) our name? Not every kernel filters a dump by it. */
-static bool table_is_ours(const struct nlmsghdr *nlh)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
-		if (mnl_attr_get_type(attr) == 1)
-			return mnl_attr_get_payload_len(attr) == sizeof(NFT_TABLE_NAME) &&
-			       memcmp(mnl_attr_get_payload(attr), NFT_TABLE_NAME, sizeof(NFT_TABLE_NAME)) == 0;
-	return false;
-}
-
 static int on_set(const struct nlmsghdr *nlh, void *data)
 {
 	struct view *v = data;
 	struct nft_seen_set *s;
 	int r;
 
-	if (!table_is_ours(nlh))
+	if (!nft_table_is_ours(nlh))
 		return MNL_CB_OK;
 	s = bh_vec_add(&v->sets->v);
 	r = s ? nft_decode_set(nlh, s) : -ENOMEM;
@@ -113,7 +102,7 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 	struct bh_chain *c;
 	int r;
 
-	if (!table_is_ours(nlh))
+	if (!nft_table_is_ours(nlh))
 		return MNL_CB_OK;
 	c = bh_vec_add(&v->table->chains);
 	r = c ? nft_decode_chain(nlh, v->family, c) : -ENOMEM;
@@ -128,7 +117,7 @@ static int on_rule(const struct nlmsghdr *nlh, void *data)
 	struct bh_nft_rule *rule;
 	int r;
 
-	if (!table_is_ours(nlh) || !name)
+	if (!nft_table_is_ours(nlh) || !name)
 		return MNL_CB_OK;
 	/* the rules of a chain follow each other */
 	c = v->table->chains.n > 0 ? bh_table_chain(v->table, name) : NULL;
@@ -145,7 +134,7 @@ static int on_counter(const struct nlmsghdr *nlh, void *data)
 	struct bh_counter c;
 	int r;
 
-	if (!table_is_ours(nlh))
+	if (!nft_table_is_ours(nlh))
 		return MNL_CB_OK;
 	r = nft_decode_counter(nlh, &c);
 	if (r == -ENOENT)	/* an object of another kind */

@@ -63,8 +63,7 @@ void nft_socket_close(struct nft_socket *s)
 	memset(s, 0, sizeof(*s));
 }
 
-/* One datagram from the kernel; others may send to our port too. 0 when there is none and FLAGS has MSG_DONTWAIT. */
-static ssize_t receive(struct nft_socket *s, int flags)
+ssize_t nft_socket_receive(struct nft_socket *s, int flags)
 {
 	struct sockaddr_nl from = {0};
 	struct iovec iov = {.iov_base = s->buf, .iov_len = s->size};
@@ -92,7 +91,7 @@ static void drain(struct nft_socket *s)
 	ssize_t n;
 
 	do
-		n = receive(s, MSG_DONTWAIT);
+		n = nft_socket_receive(s, MSG_DONTWAIT);
 	while (n > 0 || n == -ENOBUFS || n == -EMSGSIZE);
 }
 
@@ -106,7 +105,7 @@ int nft_socket_dump(struct nft_socket *s, struct nlmsghdr *nlh, mnl_cb_t cb, voi
 	if (mnl_socket_sendto(s->nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	do {
-		n = receive(s, 0);
+		n = nft_socket_receive(s, 0);
 		if (n <= 0) {
 			drain(s);
 			return n < 0 ? (int)n : -EIO;
@@ -159,7 +158,7 @@ static int answers_read(struct nft_socket *s, struct nft_refusal *ret, bool *ret
 {
 	ssize_t n;
 
-	while ((n = receive(s, MSG_DONTWAIT)) > 0) {
+	while ((n = nft_socket_receive(s, MSG_DONTWAIT)) > 0) {
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)s->buf;
 		int left = (int)n;
 

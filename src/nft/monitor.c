@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Others' hands in our tables. Notifications only say that something moved; what it is now is read from the kernel. */
+#include "attr.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct bh_nft_monitor {
+	struct nft_socket socket;
+	uint32_t own;
+};
+
+/* Our own transactions come back as a notification an element: they are dropped in the kernel, or a change of 10,000
+ * elements would overrun the queue. All messages of one buffer are of one transaction, so the first tells for all. */
+static int filter_own(int fd, uint32_t portid)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(portid), 0, 1),	/* loads are in network order */
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog prog = {.len = BH_ARRAY_SIZE(code), .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ? -errno : 0;
+}
+
+int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct bh_error *err)
+{
+	_cleanup_(bh_nft_monitor_freep) struct bh_nft_monitor *m = calloc(1, sizeof(*m));
+	int r, fd, group = NFNLGRP_NFTABLES;
+
+	if (!m)
+		return bh_fail(err, -ENOMEM, "no memory");
+	m->own = nft_kernel_portid(own);
+	r = nft_socket_open(&m->socket, err);
+	if (r < 0)
+		return r;
+	fd = mnl_socket_get_fd(m->socket.nl);
+	r = m->own ? filter_own(fd, m->own) : 0;
+	if (r < 0)
+		return bh_fail(err, r, "nftables notifications: %s", strerror(-r));
+	if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+		return bh_fail(err, -errno, "nftables notifications: %s", strerror(errno));
+	*ret = bh_take(m);
+	return 0;
+}
+
+int bh_nft_monitor_fd(const struct bh_nft_monitor *m)
+{
+	return mnl_socket_get_fd(m->socket.nl);
+}
+
+/* In every message but NEWGEN the first attribute is the table's name. */
+static bool is_about_us(const struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
+{
+	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || (nlh->nlmsg_type & 0xff) == NFT_MSG_NEWGEN ||
+		mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg) || nft_family_from(nfg->nfgen_family) < 0)
+		return false;
+	/* the kernel's own doings (a device that went away takes its chain along) have port id 0 */
+	return (!m->own || nlh->nlmsg_pid != m->own) && nft_table_is_ours(nlh);
+}
+
+int bh_nft_monitor_read(struct bh_nft_monitor *m)
+{
+	bool ours = false;
+	ssize_t n;
+
+	while ((n = nft_socket_receive(&m->socket, MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *nlh = (const struct nlmsghdr *)m->socket.buf;
+		int left = (int)n;
+
+		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+			ours = ours || is_about_us(m, nlh);
+	}
+	if (n == -EMSGSIZE)	/* a notification that does not fit was not read: it may have been about us */
+		return -ENOBUFS;
+	return n < 0 ? (int)n : ours;
+}
+
+void bh_nft_monitor_free(struct bh_nft_monitor *m)
+{
+	if (!m)
+		return;
+	nft_socket_close(&m->socket);
+	free(m);
+}
