@@ -248,7 +248,8 @@ static int make_directory(const char *path, struct bh_error *err)
 	if (!slash || slash == dir)
 		return 0;
 	*slash = '\0';
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	/* chmod: whatever the umask is, members of the group must be able to get to the socket. */
+	if (mkdir(dir, 0755) < 0 ? errno != EEXIST : chmod(dir, 0755) < 0)
 		return bh_fail(err, -errno, "cannot make %s: %s", dir, strerror(errno));
 	return 0;
 }
