@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person reads: the mode and what is wrong first, then the tables. */
+#include "status.h"
+
+#include <string.h>
+
+#define PROBLEMS_MAX 8
+
+static const char *str(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static json_int_t num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static const char *or_dash(const char *s)
+{
+	return s ? s : "-";
+}
+
+/* Counts problems, printing the first ones only: the tables have the rest. */
+struct problems {
+	struct bh_writer *w;
+	size_t n;
+};
+
+#define PROBLEM(p, style, ...)                                                                     \
+	do {                                                                                       \
+		if ((p)->n++ < PROBLEMS_MAX)                                                       \
+			bh_text_fact((p)->w, "problem", style, __VA_ARGS__);                       \
+	} while (0)
+
+static void put_mode(struct bh_writer *w, const json_t *doc)
+{
+	const json_t *daemon = json_object_get(doc, "daemon"), *kernel = json_object_get(doc, "kernel");
+	const char *state = str(daemon, "state");
+	bool in_sync = json_is_true(json_object_get(kernel, "in_sync"));
+
+	if (!json_is_object(daemon)) {
+		bh_text_fact(w, "mode", BH_BAD, "no daemon: the rules in the kernel stay, new containers get nothing");
+		return;
+	}
+	if (bh_status_exit(doc) == 0 && state && strcmp(state, "auditing") == 0)
+		bh_text_fact(w, "mode", BH_WARN, "auditing: nothing is denied, what would be is counted and logged");
+	else if (bh_status_exit(doc) == 0)
+		bh_text_fact(w, "mode", BH_GOOD, "enforcing, the kernel is in sync");
+	else
+		bh_text_fact(w, "mode", BH_BAD, "%s, the kernel is %s", or_dash(state), in_sync ? "in sync" : "not in sync");
+}
+
+static void put_container_problems(struct problems *p, const json_t *doc)
+{
+	const json_t *list = json_object_get(doc, "containers");
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(list, i, c) {
+		const char *name = or_dash(str(c, "name")), *enforced = str(c, "enforced");
+
+		if (enforced && strcmp(enforced, "full") != 0)
+			PROBLEM(p, BH_WARN, "%s is %s enforced: %s", name, strcmp(enforced, "none") == 0 ? "not" : "partly",
+				or_dash(str(c, "unenforced_reason")));
+		if (bh_streq(str(c, "zone"), "quarantine"))
+			PROBLEM(p, BH_WARN, "%s is in quarantine: %s", name, or_dash(str(c, "reason")));
+	}
+}
+
+static void put_problems(struct bh_writer *w, const json_t *doc)
+{
+	const json_t *daemon = json_object_get(doc, "daemon"), *config = json_object_get(daemon, "config");
+	const json_t *runtimes = json_object_get(doc, "runtimes");
+	struct problems p = { .w = w };
+	json_t *rt;
+	size_t i;
+
+	if (str(daemon, "reason"))
+		PROBLEM(&p, BH_BAD, "%s", str(daemon, "reason"));
+	if (str(config, "error") && !bh_streq(str(config, "error"), str(daemon, "reason")))
+		PROBLEM(&p, BH_BAD, "the configuration was refused, the last good one is in force: %s", str(config, "error"));
+	json_array_foreach(runtimes, i, rt)
+		if (!bh_streq(str(rt, "state"), "connected"))
+			PROBLEM(&p, BH_WARN, "%s at %s is %s", or_dash(str(rt, "kind")), or_dash(str(rt, "socket")),
+				or_dash(str(rt, "state")));
+	put_container_problems(&p, doc);
+	if (p.n > PROBLEMS_MAX)
+		bh_text_fact(w, "", BH_WARN, "and %zu more: bulkhead status containers", p.n - PROBLEMS_MAX);
+}
+
+static void put_health(struct bh_writer *w, const json_t *doc)
+{
+	const json_t *daemon = json_object_get(doc, "daemon"), *config = json_object_get(daemon, "config");
+	const json_t *kernel = json_object_get(doc, "kernel"), *runtimes = json_object_get(doc, "runtimes");
+	const char *file = json_string_value(json_array_get(json_object_get(config, "files"), 0));
+	json_t *rt;
+	size_t i;
+
+	if (json_is_object(daemon)) {
+		bh_text_fact(w, "daemon", BH_PLAIN, "bulkheadd %s, pid %lld, since %s", or_dash(str(daemon, "version")),
+			(long long)num(daemon, "pid"), or_dash(str(daemon, "since")));
+		bh_text_fact(w, "config", BH_PLAIN, "%s, loaded %s", or_dash(file), or_dash(str(config, "loaded")));
+	}
+	bh_text_fact(w, "kernel", BH_PLAIN, "table %s, %lld repairs", or_dash(str(kernel, "table")), (long long)num(kernel, "repairs"));
+	json_array_foreach(runtimes, i, rt)
+		bh_text_fact(w, "runtime", BH_PLAIN, "%s at %s: %s, %lld events, %lld resyncs", or_dash(str(rt, "kind")),
+			or_dash(str(rt, "socket")), or_dash(str(rt, "state")), (long long)num(rt, "events"),
+			(long long)num(rt, "resyncs"));
+}
+
+/* "50mbit/-": egress and ingress. */
+static void rates_cell(struct bh_table_text *t, const json_t *row)
+{
+	const json_t *b = json_object_get(row, "bandwidth");
+	char e[BH_RATE_TEXT] = "-", i[BH_RATE_TEXT] = "-", both[2 * BH_RATE_TEXT + 2];
+
+	if (num(b, "egress_bps") > 0)
+		bh_rate_text((uint64_t)num(b, "egress_bps"), e);
+	if (num(b, "ingress_bps") > 0)
+		bh_rate_text((uint64_t)num(b, "ingress_bps"), i);
+	snprintf(both, sizeof(both), "%s/%s", e, i);
+	bh_table_cell(t, BH_PLAIN, e[0] == '-' && i[0] == '-' ? NULL : both);
+}
+
+static void dropped_cell(struct bh_table_text *t, const json_t *row)
+{
+	bh_table_number(t, num(row, "dropped_packets") ? BH_WARN : BH_PLAIN, num(row, "dropped_packets"));
+}
+
+static void put_zones(struct bh_writer *w, const json_t *doc)
+{
+	static const struct bh_column columns[] = {
+		{ "ZONE", false, 12 }, { "KIND", false, 0 }, { "MODE", false, 0 }, { "MEMBERS", true, 0 },
+		{ "OUT/IN", false, 8 }, { "PACKETS", true, 0 }, { "BYTES", true, 0 }, { "DENIED", true, 0 },
+	};
+	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
+	const json_t *zones = json_object_get(doc, "zones");
+	json_t *z;
+	size_t i;
+
+	json_array_foreach(zones, i, z) {
+		const char *kind = str(z, "kind");
+
+		bh_table_cell(&t, BH_PLAIN, str(z, "name"));
+		bh_table_cell(&t, BH_DIM, kind);
+		bh_table_cell(&t, bh_streq(str(z, "mode"), "audit") ? BH_WARN : BH_PLAIN, str(z, "mode"));
+		if (json_is_integer(json_object_get(z, "containers")))
+			bh_table_number(&t, BH_PLAIN, num(z, "containers"));
+		else
+			bh_table_cell(&t, BH_PLAIN, NULL);
+		rates_cell(&t, z);
+		bh_table_number(&t, BH_PLAIN, num(z, "packets"));
+		bh_table_number(&t, BH_PLAIN, num(z, "bytes"));
+		dropped_cell(&t, z);
+	}
+	bh_table_print(w, &t);
+}
+
+static void address_cell(struct bh_table_text *t, const json_t *container)
+{
+	const json_t *endpoint = json_array_get(json_object_get(container, "endpoints"), 0);
+	const char *v4 = json_string_value(json_array_get(json_object_get(endpoint, "ipv4"), 0));
+	const char *v6 = json_string_value(json_array_get(json_object_get(endpoint, "ipv6"), 0));
+
+	bh_table_cell(t, BH_PLAIN, v4 ? v4 : v6);
+}
+
+static void put_containers(struct bh_writer *w, const json_t *doc)
+{
+	static const struct bh_column columns[] = {
+		{ "CONTAINER", false, 12 }, { "ZONE", false, 10 }, { "ADDRESS", false, 15 }, { "PACKETS", true, 0 },
+		{ "DENIED", true, 0 }, { "WHY", false, 10 },
+	};
+	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
+	const json_t *list = json_object_get(doc, "containers");
+	json_t *c;
+	size_t i;
+
+	if (json_array_size(list) == 0) {
+		bh_text_line(w, BH_DIM, "no containers");
+		return;
+	}
+	json_array_foreach(list, i, c) {
+		bool quarantined = bh_streq(str(c, "zone"), "quarantine"), full = bh_streq(str(c, "enforced"), "full");
+
+		bh_table_cell(&t, BH_PLAIN, str(c, "name"));
+		bh_table_cell(&t, quarantined || !full ? BH_WARN : BH_PLAIN, str(c, "zone"));
+		address_cell(&t, c);
+		bh_table_number(&t, BH_PLAIN, num(c, "packets"));
+		dropped_cell(&t, c);
+		bh_table_cell(&t, full ? BH_DIM : BH_WARN, full ? str(c, "reason") : str(c, "unenforced_reason"));
+	}
+	bh_table_print(w, &t);
+}
+
+static void ports_cell(struct bh_table_text *t, const json_t *rule)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+	const json_t *ports = json_object_get(rule, "ports");
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(ports, i, p)
+		bh_buf_printf(&text, "%s%s", i ? " " : "", or_dash(json_string_value(p)));
+	bh_table_cell(t, BH_PLAIN, text.s ? text.s : "all");
+}
+
+static void put_rules(struct bh_writer *w, const json_t *doc)
+{
+	static const struct bh_column columns[] = {
+		{ "FROM", false, 10 }, { "TO", false, 10 }, { "PORTS", false, 10 }, { "VERDICT", false, 0 },
+		{ "PACKETS", true, 0 }, { "BYTES", true, 0 }, { "RULE", false, 10 },
+	};
+	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
+	const json_t *rules = json_object_get(doc, "rules");
+	json_t *r;
+	size_t i;
+
+	if (json_array_size(rules) == 0) {
+		bh_text_line(w, BH_DIM, "no rules: nothing may pass");
+		return;
+	}
+	json_array_foreach(rules, i, r) {
+		bh_table_cell(&t, BH_PLAIN, str(r, "from"));
+		bh_table_cell(&t, BH_PLAIN, str(r, "to"));
+		ports_cell(&t, r);
+		bh_table_cell(&t, BH_PLAIN, str(r, "verdict"));
+		bh_table_number(&t, BH_PLAIN, num(r, "packets"));
+		bh_table_number(&t, BH_PLAIN, num(r, "bytes"));
+		bh_table_cell(&t, BH_DIM, str(r, "source"));
+	}
+	bh_table_print(w, &t);
+}
+
+static int by_dropped(const void *a, const void *b)
+{
+	json_int_t x = num(*(json_t *const *)a, "dropped_packets"), y = num(*(json_t *const *)b, "dropped_packets");
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Who was denied most. The packets by name and port are for `bulkhead drops`. */
+static void put_drops(struct bh_writer *w, const json_t *doc)
+{
+	static const struct bh_column columns[] = {
+		{ "SENDER", false, 12 }, { "ZONE", false, 10 }, { "DENIED", true, 0 }, { "BYTES", true, 0 },
+	};
+	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
+	const json_t *list = json_object_get(doc, "containers");
+	_cleanup_free_ json_t **sorted = calloc(json_array_size(list) + 1, sizeof(*sorted));
+	size_t n = 0, i;
+	json_t *c;
+
+	if (!sorted)
+		return;
+	json_array_foreach(list, i, c)
+		if (num(c, "dropped_packets") > 0)
+			sorted[n++] = c;
+	if (n == 0) {
+		bh_text_line(w, BH_DIM, "no container was denied anything");
+		return;
+	}
+	qsort(sorted, n, sizeof(*sorted), by_dropped);
+	for (i = 0; i < n; i++) {
+		bh_table_cell(&t, BH_PLAIN, str(sorted[i], "name"));
+		bh_table_cell(&t, BH_PLAIN, str(sorted[i], "zone"));
+		bh_table_number(&t, BH_WARN, num(sorted[i], "dropped_packets"));
+		bh_table_number(&t, BH_PLAIN, num(sorted[i], "dropped_bytes"));
+	}
+	bh_table_print(w, &t);
+}
+
+void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
+{
+	const enum bh_view *view = userdata;
+	size_t rules = json_array_size(json_object_get(doc, "rules"));
+
+	put_mode(w, doc);
+	put_problems(w, doc);
+	if (*view == BH_VIEW_ALL)
+		put_health(w, doc);
+	fputc('\n', w->out);
+	if (*view == BH_VIEW_ALL || *view == BH_VIEW_ZONES)
+		put_zones(w, doc);
+	if (*view == BH_VIEW_ALL)
+		fputc('\n', w->out);
+	if (*view == BH_VIEW_ALL || *view == BH_VIEW_CONTAINERS)
+		put_containers(w, doc);
+	if (*view == BH_VIEW_RULES)
+		put_rules(w, doc);
+	if (*view == BH_VIEW_DROPS)
+		put_drops(w, doc);
+	if (*view == BH_VIEW_ALL)
+		bh_text_line(w, BH_DIM, "%zu rule%s: bulkhead status rules", rules, rules == 1 ? "" : "s");
+}

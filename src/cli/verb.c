@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verb.h"
+
+#include <bulkhead/control.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct bh_verb VERBS[] = {
+	{ "status", "[zones|containers|rules|drops]", "what is enforced, read from the kernel", BH_FLAG_WATCH, 1, bh_verb_status },
+	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
+	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
+};
+
+enum {
+	OPT_SOCKET = 1000,
+	OPT_JSON,
+	OPT_WATCH,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+static const struct option OPTIONS[] = {
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "watch", no_argument, NULL, OPT_WATCH },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ 0 },
+};
+
+static void help(FILE *out)
+{
+	fprintf(out, "usage: bulkhead VERB [ARGUMENT...] [OPTION...]\n\n");
+	for (size_t i = 0; i < BH_ARRAY_SIZE(VERBS); i++) {
+		const struct bh_verb *v = &VERBS[i];
+
+		fprintf(out, "  %s%s%s%s\n      %s\n", v->name, *v->args ? " " : "", v->args,
+			v->flags & BH_FLAG_WATCH ? " [--watch]" : "", v->help);
+	}
+	fprintf(out,
+		"\n"
+		"  --socket PATH  the daemon's socket (or $BULKHEAD_SOCKET; default\n"
+		"                 " BH_CONTROL_SOCKET ")\n"
+		"  --json         print JSON\n"
+		"  --help, --version\n"
+		"\n"
+		"Exit status: 0 as wished, 1 the verb's no, 2 wrong usage or refused, 3 the daemon\n"
+		"is not running, 4 not permitted.\n");
+}
+
+void bh_cli_error(struct bh_cli *cli, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL;
+	_cleanup_buf_ struct bh_buf safe = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		raw = NULL;
+	va_end(ap);
+	bh_buf_put_safe(&safe, raw ? raw : "out of memory", 4096);
+	fprintf(cli->err, "bulkhead: %s\n", safe.s ? safe.s : "out of memory");
+}
+
+int bh_cli_ask(struct bh_cli *cli, const char *verb, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err)
+{
+	json_t *request = json_pack("{s:i, s:s}", "version", 1, "verb", verb);
+	char code[16] = "";
+	int r = request ? bh_control_call(cli->socket, request, timeout_ms, ret, code, err) : bh_fail(err, -ENOMEM, "out of memory");
+
+	json_decref(request);
+	if (r == 0)
+		return BH_EXIT_OK;
+	if (!quiet) {
+		/* The diagnostics of a refused configuration have lines of their own; control has made them safe. */
+		if (strchr(err->msg, '\n'))
+			fprintf(cli->err, "%s\n", err->msg);
+		else
+			bh_cli_error(cli, "%s", err->msg);
+	}
+	switch (r) {
+	case -EACCES:
+		return BH_EXIT_DENIED;
+	case -EBADMSG:
+		return strcmp(code, "failed") == 0 ? 1 : BH_EXIT_USAGE;
+	case -ENAMETOOLONG:
+		return BH_EXIT_USAGE;
+	default:	/* absent, hung or gone half-way */
+		return BH_EXIT_NO_DAEMON;
+	}
+}
+
+static const struct bh_verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < BH_ARRAY_SIZE(VERBS); i++)
+		if (strcmp(VERBS[i].name, name) == 0)
+			return &VERBS[i];
+	return NULL;
+}
+
+static int unknown_verb(struct bh_cli *cli, const char *name)
+{
+	const char *names[BH_ARRAY_SIZE(VERBS)], *near;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(VERBS); i++)
+		names[i] = VERBS[i].name;
+	near = bh_near(name, names, BH_ARRAY_SIZE(VERBS));
+	if (near)
+		bh_cli_error(cli, "no verb '%s': did you mean '%s'?", name, near);
+	else
+		bh_cli_error(cli, "no verb '%s': see bulkhead --help", name);
+	return BH_EXIT_USAGE;
+}
+
+static int unknown_option(struct bh_cli *cli, const char *text)
+{
+	const char *names[BH_ARRAY_SIZE(OPTIONS) - 1], *near;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++)
+		names[i] = OPTIONS[i].name;
+	near = strncmp(text, "--", 2) == 0 ? bh_near(text + 2, names, BH_ARRAY_SIZE(names)) : NULL;
+	if (near)
+		bh_cli_error(cli, "wrong option '%s': did you mean '--%s'?", text, near);
+	else
+		bh_cli_error(cli, "wrong option '%s', or it needs a value: see bulkhead --help", text);
+	return BH_EXIT_USAGE;
+}
+
+static int run_verb(struct bh_cli *cli, int argc, char **argv)
+{
+	const struct bh_verb *verb;
+
+	if (optind >= argc) {
+		help(cli->err);
+		return BH_EXIT_USAGE;
+	}
+	verb = verb_find(argv[optind]);
+	if (!verb)
+		return unknown_verb(cli, argv[optind]);
+	cli->args = argv + optind + 1;
+	cli->n_args = argc - optind - 1;
+	if (verb->max_args >= 0 && cli->n_args > verb->max_args) {
+		bh_cli_error(cli, "%s: '%s' is one argument too many: usage: bulkhead %s %s", verb->name,
+			cli->args[verb->max_args], verb->name, verb->args);
+		return BH_EXIT_USAGE;
+	}
+	if (cli->watch && !(verb->flags & BH_FLAG_WATCH)) {
+		bh_cli_error(cli, "%s does not take --watch", verb->name);
+		return BH_EXIT_USAGE;
+	}
+	return verb->run(cli);
+}
+
+int bh_cli_main(int argc, char **argv, FILE *out, FILE *err)
+{
+	const char *env = getenv("BULKHEAD_SOCKET");
+	struct bh_cli cli = {
+		.socket = env && *env ? env : BH_CONTROL_SOCKET,
+		.writer = { .out = out, .colour = bh_writer_wants_colour(out) },
+		.err = err,
+	};
+	int o;
+
+	optind = 0;	/* getopt(3): starts over, for tests that call this twice */
+	opterr = 0;
+	while ((o = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1)
+		switch (o) {
+		case OPT_SOCKET:
+			cli.socket = optarg;
+			break;
+		case OPT_JSON:
+			cli.writer.json = true;
+			break;
+		case OPT_WATCH:
+			cli.watch = true;
+			break;
+		case OPT_HELP:
+			help(out);
+			return fflush(out) == 0 ? BH_EXIT_OK : 1;
+		case OPT_VERSION:
+			fprintf(out, "bulkhead " BULKHEAD_VERSION "\n");
+			return fflush(out) == 0 ? BH_EXIT_OK : 1;
+		default:
+			return unknown_option(&cli, argv[optind - 1]);
+		}
+	return run_verb(&cli, argc, argv);
+}

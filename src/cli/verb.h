@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of the command and what each gets. A verb is a file; the table in verb.c is all that knows them. */
+#ifndef BULKHEAD_CLI_VERB_H
+#define BULKHEAD_CLI_VERB_H
+
+#include "writer.h"
+
+#include <bulkhead/error.h>
+
+#define BH_CONFIG_FILE "/etc/bulkhead/bulkhead.yaml"
+
+/* Exit codes that mean the same for every verb (SPEC section 4). 0 to 2 are the verb's own too. */
+enum bh_exit {
+	BH_EXIT_OK = 0,
+	BH_EXIT_USAGE = 2,
+	BH_EXIT_NO_DAEMON = 3,
+	BH_EXIT_DENIED = 4,
+};
+
+enum bh_verb_flags {
+	BH_FLAG_WATCH = 1,	/* takes --watch */
+};
+
+struct bh_cli {
+	const char *socket;
+	bool watch;
+	char **args;		/* what follows the verb */
+	int n_args;
+	struct bh_writer writer;	/* standard output */
+	FILE *err;
+};
+
+struct bh_verb {
+	const char *name;
+	const char *args;	/* as help shows them, or "" */
+	const char *help;	/* one line */
+	unsigned flags;		/* enum bh_verb_flags */
+	int max_args;		/* -1: any number */
+	int (*run)(struct bh_cli *cli);	/* returns the exit code */
+};
+
+int bh_verb_status(struct bh_cli *cli);
+int bh_verb_check(struct bh_cli *cli);
+int bh_verb_reload(struct bh_cli *cli);
+
+/* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
+int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);
+
+/* Prints "bulkhead: TEXT" as one line. */
+void bh_cli_error(struct bh_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Asks the daemon; TIMEOUT_MS for the answer. On success BH_EXIT_OK and *RET is a new reference; otherwise the exit code that the
+ * failure means, told on ERR if not QUIET. */
+int bh_cli_ask(struct bh_cli *cli, const char *verb, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err);
+
+/* The one of the N names that is near to S (at most two letters off), or NULL. */
+const char *bh_near(const char *s, const char *const *names, size_t n);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's one log: the journal with fields where there is one, lines on stderr otherwise. */
+#ifndef BULKHEAD_DAEMON_LOG_H
+#define BULKHEAD_DAEMON_LOG_H
+
+#include <stdbool.h>
+#include <syslog.h>
+
+/* What happened, for the journal field BULKHEAD_EVENT: stable words to search for. */
+#define BH_EVENT_START "start"
+#define BH_EVENT_STOP "stop"
+#define BH_EVENT_CONFIG "config"
+#define BH_EVENT_RUNTIME "runtime"
+#define BH_EVENT_CHANGE "change"
+#define BH_EVENT_REPAIR "repair"
+#define BH_EVENT_DEGRADED "degraded"
+#define BH_EVENT_PLACED "placed"
+
+struct bh_log {
+	bool journal;
+};
+
+/* The journal unless FOREGROUND, and only where its socket is. */
+struct bh_log bh_log_open(bool foreground);
+
+/* One line; PRIORITY of syslog(3). Everything in it that would act on a terminal or a log is escaped. */
+void bh_log(const struct bh_log *l, int priority, const char *event, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same about one container (fields BULKHEAD_CONTAINER and BULKHEAD_ZONE). */
+void bh_log_container(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lock.h"
+#include "manager.h"
+#include "options.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+static void eventp(sd_event **e)
+{
+	sd_event_unref(*e);
+}
+
+/* Before anything is opened: nothing that runs later can gain more than we have, signals come through the loop. */
+static int prepare_process(void)
+{
+	sigset_t set;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	umask(0077);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int add_runtimes(struct bh_manager *m, const struct bh_options *o, struct bh_error *err)
+{
+	bh_vec_foreach(rt, &o->runtimes) {
+		int r = bh_manager_add_docker(m, rt->socket, err);	/* the one kind that options accept */
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The daemon's life, from top to bottom. Returns the exit status of the loop, or -errno. */
+static int run(const struct bh_options *o, struct bh_error *err)
+{
+	_cleanup_(bh_manager_freep) struct bh_manager *m = NULL;
+	_cleanup_(eventp) sd_event *event = NULL;
+	struct bh_manager_parts parts = { 0 };
+	struct bh_lock lock = { .fd = -1 };
+	pid_t holder;
+	int r;
+
+	r = bh_lock_take(BH_LOCK_DIR, &lock, &holder, err);	/* held until the process ends */
+	if (r < 0)
+		return r;
+	r = sd_event_default(&event);
+	if (r < 0)
+		return bh_fail(err, r, "event loop: %s", strerror(-r));
+	r = bh_manager_parts_open(&parts, err);
+	if (r < 0)
+		return r;
+	parts.log = bh_log_open(o->foreground);
+	parts.config_path = o->config;
+	parts.state_dir = o->state;
+	parts.once = o->action == BH_ACTION_ONCE;
+	r = bh_manager_new(event, &parts, &m, err);
+	if (r < 0)
+		return r;
+	bh_log(&m->log, LOG_INFO, BH_EVENT_START, "bulkheadd " BULKHEAD_VERSION " starts");
+	r = bh_manager_load_first(m);
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	r = add_runtimes(m, o, err);
+	if (r < 0)
+		return r;
+	/* The kernel is closed, or found closed, before anybody is asked anything. */
+	bh_manager_run(m);
+	if (!parts.once)
+		r = bh_control_listen(event, o->socket, bh_handle_call, m, &m->control, err);
+	if (r == 0)
+		r = bh_manager_add_signals(m, err);
+	if (r == 0)
+		r = bh_manager_start(m, err);
+	if (r < 0)
+		return r;
+	(void)sd_event_set_watchdog(event, true);	/* where systemd wants one */
+	return sd_event_loop(event);
+}
+
+int main(int argc, char **argv)
+{
+	struct bh_options o;
+	struct bh_error err = { 0 };
+	int r = bh_options_parse(argc, argv, &o);
+
+	if (r < 0)
+		return 2;
+	if (o.action == BH_ACTION_EXIT)
+		return 0;
+	if (geteuid() != 0) {
+		fprintf(stderr, "bulkheadd: needs root\n");
+		return 4;
+	}
+	r = prepare_process();
+	if (r < 0)
+		bh_fail(&err, r, "cannot prepare: %s", strerror(-r));
+	else if (o.action == BH_ACTION_TEARDOWN)
+		r = bh_teardown(o.socket, &err);
+	else
+		r = run(&o, &err);
+	if (r < 0)
+		fprintf(stderr, "bulkheadd: %s\n", err.msg[0] ? err.msg : strerror(-r));
+	bh_options_clear(&o);
+	return r < 0 ? 1 : r;
+}

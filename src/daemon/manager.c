@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#define POLL_USEC (10 * 1000000ULL)		/* sysctls and bridge flags have no notifications: SPEC, promise 9 */
+#define START_USEC (5 * 1000000ULL)		/* a runtime that neither answers nor fails is not waited for longer */
+#define RETRY_MIN_USEC (50 * 1000ULL)
+#define RETRY_MAX_USEC (5 * 1000000ULL)
+
+void bh_manager_dirty(struct bh_manager *m)
+{
+	/* Fails only for a source that has been freed. */
+	(void)sd_event_source_set_enabled(m->dirty, SD_EVENT_ONESHOT);
+}
+
+bool bh_manager_settled(const struct bh_manager *m)
+{
+	if (m->started)
+		return true;
+	bh_vec_foreach(s, &m->sources)
+		if (!(*s)->heard && !((*s)->told && (*s)->state == BH_RUNTIME_ABSENT))
+			return false;
+	return true;
+}
+
+/* The first runtime that was there and is not, or NULL. */
+static const struct bh_source *lost_source(const struct bh_manager *m)
+{
+	bh_vec_foreach(s, &m->sources)
+		if ((*s)->heard && (*s)->state == BH_RUNTIME_ABSENT)
+			return *s;
+	return NULL;
+}
+
+const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
+{
+	const struct bh_source *lost = lost_source(m);
+	char *reason = NULL;
+	bool degraded = true;
+	int n = 0;
+
+	if (m->config.reason)
+		n = asprintf(&reason, "%s", m->config.reason);
+	else if (m->problem)
+		n = asprintf(&reason, "the kernel is not in line: %s", m->problem);
+	else if (lost)
+		n = asprintf(&reason, "%s at %s does not answer%s%s: its containers' rules stay", lost->kind, lost->socket,
+			lost->reason ? ": " : "", lost->reason ? lost->reason : "");
+	else if (m->held && m->ready)
+		n = asprintf(&reason, "no runtime answers: the rules that were found in the kernel are kept");
+	else if (m->config.keep_error)
+		n = asprintf(&reason, "%s", m->config.keep_error);
+	else
+		degraded = false;
+	if (n < 0)
+		reason = NULL;
+	if (ret_reason)
+		*ret_reason = reason;
+	else
+		free(reason);
+	if (degraded)
+		return "degraded";
+	if (!m->ready)
+		return "starting";
+	return m->config.policy && m->config.policy->mode == BH_MODE_AUDIT ? "auditing" : "enforcing";
+}
+
+static void notify_ready(struct bh_manager *m)
+{
+	_cleanup_free_ char *reason = NULL;
+	const char *state;
+
+	if (m->ready)
+		return;
+	m->ready = true;
+	state = bh_manager_state(m, &reason);
+	bh_log(&m->log, LOG_INFO, BH_EVENT_START, "ready: %s%s%s", state, reason ? ": " : "", reason ? reason : "");
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", state);	/* nobody may listen */
+}
+
+static void retry_later(struct bh_manager *m)
+{
+	uint64_t usec = RETRY_MIN_USEC << (m->failures < 7 ? m->failures : 7);
+
+	if (m->failures < UINT32_MAX)
+		m->failures++;
+	if (sd_event_source_set_time_relative(m->retry, usec < RETRY_MAX_USEC ? usec : RETRY_MAX_USEC) >= 0)
+		(void)sd_event_source_set_enabled(m->retry, SD_EVENT_ONESHOT);
+}
+
+static void failed(struct bh_manager *m, const struct bh_error *err, int r)
+{
+	const char *text = err->msg[0] ? err->msg : strerror(-r);
+
+	/* Once for each new trouble, not for each try. */
+	if (!bh_streq(m->problem, text)) {
+		bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "the kernel is not in line: %s: trying again", text);
+		(void)bh_strdup(&m->problem, text);
+		(void)sd_notifyf(0, "STATUS=degraded: %s", text);
+	}
+	retry_later(m);
+}
+
+void bh_manager_run(struct bh_manager *m)
+{
+	struct bh_error err = {0};
+	int r = bh_reconcile(m, &err);
+
+	if (r < 0) {
+		failed(m, &err, r);
+		bh_handle_waiting(m, r);
+		return;
+	}
+	if (m->problem) {
+		bh_log(&m->log, LOG_NOTICE, BH_EVENT_CHANGE, "the kernel is in line again");
+		(void)bh_strdup(&m->problem, NULL);
+		(void)sd_notifyf(0, "STATUS=%s", bh_manager_state(m, NULL));
+	}
+	m->failures = 0;
+	(void)sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
+	bh_handle_waiting(m, 0);
+	if (!bh_manager_settled(m))
+		return;
+	notify_ready(m);
+	if (m->once)
+		(void)sd_event_exit(m->event, m->held ? 1 : 0);
+}
+
+static int on_dirty(sd_event_source *source, void *userdata)
+{
+	(void)source;
+	bh_manager_run(userdata);
+	return 0;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)source;
+	(void)usec;
+	bh_seen_clear(&m->seen);
+	bh_manager_run(m);
+	return 0;
+}
+
+static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)usec;
+	if (sd_event_source_set_time_relative(source, POLL_USEC) >= 0)
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	bh_seen_clear(&m->seen);
+	bh_manager_dirty(m);
+	return 0;
+}
+
+static int on_start_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)source;
+	(void)usec;
+	m->started = true;
+	bh_manager_dirty(m);
+	return 0;
+}
+
+static int on_nft(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	if (bh_nft_monitor_read(m->nft_monitor) == 0)
+		return 0;
+	/* Changed by another, or lost: what is known of the kernel is worth nothing. */
+	bh_ruleset_free(m->seen.ruleset);
+	m->seen.ruleset = NULL;
+	bh_manager_dirty(m);
+	return 0;
+}
+
+static int on_tc(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	if (bh_tc_monitor_read(m->tc_monitor) == 0)
+		return 0;
+	bh_shape_free(m->seen.shape);
+	m->seen.shape = NULL;
+	bh_host_free(m->seen.host);
+	m->seen.host = NULL;
+	bh_manager_dirty(m);
+	return 0;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct bh_manager *m = userdata;
+	struct timespec now;
+
+	(void)source;
+	(void)info;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
+	(void)bh_manager_reload(m, NULL);	/* it has logged what is wrong, and status shows it */
+	bh_manager_run(m);
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", bh_manager_state(m, NULL));
+	return 0;
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)info;
+	bh_log(&m->log, LOG_INFO, BH_EVENT_STOP, "stopping, the rules stay");
+	(void)sd_notify(0, "STOPPING=1");
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+int bh_manager_add_signals(struct bh_manager *m, struct bh_error *err)
+{
+	int r = sd_event_add_signal(m->event, &m->hup, SIGHUP, on_hangup, m);
+
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, &m->term, SIGTERM, on_terminate, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, &m->interrupt, SIGINT, on_terminate, m);
+	return r < 0 ? bh_fail(err, r, "signals: %s", strerror(-r)) : 0;
+}
+
+static int add_events(struct bh_manager *m)
+{
+	int r = sd_event_add_defer(m->event, &m->dirty, on_dirty, m);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->dirty, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time_relative(m->event, &m->retry, CLOCK_MONOTONIC, 0, 0, on_retry, m);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
+	if (r >= 0 && m->nft_monitor)
+		r = sd_event_add_io(m->event, &m->nft_io, bh_nft_monitor_fd(m->nft_monitor), EPOLLIN, on_nft, m);
+	if (r >= 0 && m->tc_monitor)
+		r = sd_event_add_io(m->event, &m->tc_io, bh_tc_monitor_fd(m->tc_monitor), EPOLLIN, on_tc, m);
+	return r;
+}
+
+int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_manager **ret, struct bh_error *err)
+{
+	_cleanup_(bh_manager_freep) struct bh_manager *m = calloc(1, sizeof(*m));
+	struct timespec now;
+	int r;
+
+	if (!m) {
+		bh_nft_free(parts->nft);
+		bh_tc_free(parts->tc);
+		bh_nft_monitor_free(parts->nft_monitor);
+		bh_tc_monitor_free(parts->tc_monitor);
+		return bh_fail(err, -ENOMEM, "out of memory");
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	m->since_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	m->event = sd_event_ref(event);
+	m->log = parts->log;
+	m->nft = parts->nft;
+	m->tc = parts->tc;
+	m->nft_monitor = parts->nft_monitor;
+	m->tc_monitor = parts->tc_monitor;
+	m->features = parts->features;
+	m->config_path = parts->config_path;
+	m->state_dir = parts->state_dir;
+	m->once = parts->once;
+	r = add_events(m);
+	if (r < 0)
+		return bh_fail(err, r, "event loop: %s", strerror(-r));
+	*ret = bh_take(m);
+	return 0;
+}
+
+void bh_manager_free(struct bh_manager *m)
+{
+	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
+		&m->interrupt };
+
+	/* Calls in waiting end with the server, so it goes first but after they were answered. */
+	bh_handle_waiting(m, -ESHUTDOWN);
+	bh_control_server_free(m->control);
+	bh_vec_foreach(s, &m->sources) {
+		bh_runtime_free((*s)->runtime);
+		free((*s)->kind);
+		free((*s)->socket);
+		free((*s)->reason);
+		bh_inventory_free((*s)->inventory);
+		free(*s);
+	}
+	bh_vec_clear(&m->sources);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sources); i++)
+		sd_event_source_disable_unref(*sources[i]);
+	bh_round_clear(&m->round);
+	bh_seen_clear(&m->seen);
+	bh_memory_clear(&m->memory);
+	bh_policy_free(m->config.policy);
+	free(m->config.error);
+	free(m->config.reason);
+	free(m->config.keep_error);
+	free(m->problem);
+	free(m->reload_diagnostics);
+	bh_vec_clear(&m->unexplained);
+	bh_vec_clear(&m->waiting);
+	bh_nft_monitor_free(m->nft_monitor);
+	bh_tc_monitor_free(m->tc_monitor);
+	bh_nft_free(m->nft);
+	bh_tc_free(m->tc);
+	sd_event_unref(m->event);
+	free(m);
+}
+
+int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
+{
+	int r = bh_tc_new(&p->tc, err);
+
+	if (r == 0)
+		r = bh_nft_new(&p->nft, err);
+	/* Listening before the first look, so that nothing falls between. */
+	if (r == 0)
+		r = bh_nft_monitor_new(p->nft, &p->nft_monitor, err);
+	if (r == 0)
+		r = bh_tc_monitor_new(&p->tc_monitor, err);
+	if (r == 0)
+		r = bh_nft_probe(&p->features, err);
+	if (r == 0)
+		r = bh_tc_probe(&p->features, err);
+	if (r < 0) {
+		bh_nft_monitor_free(p->nft_monitor);
+		bh_tc_monitor_free(p->tc_monitor);
+		bh_nft_free(p->nft);
+		bh_tc_free(p->tc);
+		memset(p, 0, sizeof(*p));
+	}
+	return r;
+}
+
+int bh_manager_start(struct bh_manager *m, struct bh_error *err)
+{
+	int r = sd_event_add_time_relative(m->event, &m->poll, CLOCK_MONOTONIC, POLL_USEC, 0, on_poll, m);
+
+	if (r >= 0)
+		r = sd_event_add_time_relative(m->event, &m->start_timer, CLOCK_MONOTONIC, START_USEC, 0, on_start_over, m);
+	if (r < 0)
+		return bh_fail(err, r, "event loop: %s", strerror(-r));
+	bh_vec_foreach(s, &m->sources) {
+		struct bh_runtime *rt = (*s)->runtime;
+
+		r = rt && rt->ops->start ? rt->ops->start(rt, err) : 0;
+		if (r < 0)
+			return r;
+	}
+	bh_manager_dirty(m);
+	return 0;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's state and its one loop: inputs only mark dirty, the reconcile looks at everything again (level-triggered).
+ * Everything from outside comes in by pointer, so that a test runs the whole daemon on fakes. */
+#ifndef BULKHEAD_DAEMON_MANAGER_H
+#define BULKHEAD_DAEMON_MANAGER_H
+
+#include "log.h"
+
+#include <bulkhead/config.h>
+#include <bulkhead/control.h>
+#include <bulkhead/nft.h>
+#include <bulkhead/runtime.h>
+#include <bulkhead/tc.h>
+
+#include <systemd/sd-event.h>
+
+struct bh_manager;
+
+/* One runtime and what it last said. Its containers stay known while it is absent. */
+struct bh_source {
+	struct bh_manager *manager;
+	struct bh_runtime *runtime;
+	char *kind, *socket;
+	struct bh_inventory *inventory;	/* never NULL */
+	enum bh_runtime_state state;
+	char *reason;			/* why absent, or NULL */
+	bool told;			/* it said anything about its state */
+	bool heard;			/* a snapshot came */
+};
+
+/* What one look at policy, runtimes and host asks the kernel to hold. */
+struct bh_round {
+	struct bh_inventory *inventory;
+	struct bh_placement *placement;	/* NULL without a policy */
+	struct bh_ruleset *wanted;
+	struct bh_shape *shape;
+};
+
+/* What the kernel was last seen to hold; NULL is "look again". */
+struct bh_seen {
+	struct bh_ruleset *ruleset;
+	struct bh_shape *shape;
+	struct bh_host *host;
+};
+
+struct bh_config_state {
+	struct bh_policy *policy;	/* NULL: the skeleton alone */
+	char *error;			/* of the last load, or NULL */
+	char *reason;			/* why what is in force is not what the file says: degraded; or NULL */
+	char *keep_error;		/* the last good configuration could not be kept; or NULL */
+	uint64_t loaded_usec;		/* when the policy was loaded, realtime; 0 never */
+};
+
+struct bh_pending_call;
+
+struct bh_manager {
+	sd_event *event;
+	struct bh_log log;
+	struct bh_nft *nft;
+	struct bh_tc *tc;
+	struct bh_nft_monitor *nft_monitor;	/* NULL in tests */
+	struct bh_tc_monitor *tc_monitor;
+	struct bh_features features;
+	const char *config_path, *state_dir;
+
+	BH_VEC(struct bh_source *) sources;
+	struct bh_config_state config;
+	struct bh_memory memory;
+
+	struct bh_round round;		/* the last one built */
+	struct bh_seen seen;
+	bool verified;			/* seen was equal to round when last read */
+	bool held;			/* what was found in the kernel is kept until a runtime answers */
+	bool started;			/* the runtimes' time to answer is over */
+	bool ready;
+	bool once;			/* ends the loop when in sync */
+	bool looked_again;		/* the poll looks at everything */
+	unsigned failures;
+	char *problem;			/* of the last reconcile, or NULL */
+	uint64_t repairs;
+	uint64_t since_usec;
+	BH_VEC(int) unexplained;	/* ifindexes of ports that runtimes were asked about */
+	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
+	char *reload_diagnostics;
+
+	sd_event_source *dirty, *retry, *poll, *start_timer, *nft_io, *tc_io, *hup, *term, *interrupt;
+	struct bh_control_server *control;
+};
+
+struct bh_manager_parts {
+	struct bh_log log;
+	struct bh_nft *nft;			/* taken over, also on failure */
+	struct bh_tc *tc;
+	struct bh_nft_monitor *nft_monitor;	/* may be NULL */
+	struct bh_tc_monitor *tc_monitor;	/* may be NULL */
+	struct bh_features features;
+	const char *config_path, *state_dir;	/* must outlive the manager */
+	bool once;
+};
+
+int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_manager **ret, struct bh_error *err);
+void bh_manager_free(struct bh_manager *m);
+BH_DEFINE_FREEP(struct bh_manager, bh_manager_free)
+
+/* The real parts: this namespace's netfilter and rtnetlink, with what they can do probed. */
+int bh_manager_parts_open(struct bh_manager_parts *parts, struct bh_error *err);
+
+/* SIGHUP reloads; SIGTERM and SIGINT end the loop. The signals must be blocked. */
+int bh_manager_add_signals(struct bh_manager *m, struct bh_error *err);
+
+/* A runtime to follow. The source is the runtime's userdata, bh_source_message() its callback; runtime is set by the caller. */
+int bh_manager_add_source(struct bh_manager *m, const char *kind, const char *socket, struct bh_source **ret);
+void bh_source_message(void *userdata, const struct bh_runtime_msg *msg);
+int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_error *err);
+
+/* Starts every runtime and the timers. */
+int bh_manager_start(struct bh_manager *m, struct bh_error *err);
+
+/* Marks everything for another look in this turn of the loop. */
+void bh_manager_dirty(struct bh_manager *m);
+/* The whole look, now. Called by the loop, and once before the loop so that the kernel is closed before a runtime is asked. */
+void bh_manager_run(struct bh_manager *m);
+
+/* Whether every runtime has either given a snapshot or is known to be absent. */
+bool bh_manager_settled(const struct bh_manager *m);
+/* "starting", "enforcing", "auditing" or "degraded"; *RET_REASON (may be NULL) is why, a new string the caller frees, or NULL. */
+const char *bh_manager_state(const struct bh_manager *m, char **ret_reason);
+
+/* policy.c: at start: the file, or else the last good one, or else none. Never fails for a bad file. -ENOMEM. */
+int bh_manager_load_first(struct bh_manager *m);
+/* Loads the file and makes it the policy, or changes nothing: *RET_DIAGNOSTICS is what there is to say (may stay NULL). 0, or -EINVAL
+ * and the like with config.error set. */
+int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics);
+
+/* reconcile.c: one look: observe, build, apply, verify. 0 in sync; 1 not yet, look again at once; -errno. */
+int bh_reconcile(struct bh_manager *m, struct bh_error *err);
+/* Builds what POLICY (NULL: the skeleton) wants now. */
+int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);
+void bh_round_clear(struct bh_round *r);
+void bh_seen_clear(struct bh_seen *s);
+
+/* status.c: the document of SPEC section 4, the kernel read afresh. */
+int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
+
+/* handlers.c */
+void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
+	enum bh_control_right right);
+/* Answers the reloads that wait, when the kernel holds the policy or will not for now. */
+void bh_handle_waiting(struct bh_manager *m, int r);
+
+/* Facts that runtimes are not asked for. Adds the resolvers of /etc/resolv.conf (resolv.conf(5)), loopback apart, to HOST. */
+int bh_host_add_resolvers(struct bh_host *host, const char *path);
+
+/* teardown.c: everything of ours out of the kernel and the socket away. 0 or the first error, having tried everything. */
+int bh_teardown(const char *socket, struct bh_error *err);
+int bh_teardown_kernel(struct bh_nft *nft, struct bh_tc *tc, struct bh_error *err);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which policy is in force: the file's, the last good one's, or none. */
+#include "manager.h"
+#include "state.h"
+
+#include <bulkhead/expect.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t now_usec(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* One line for status: the first error of DIAGS. */
+static char *summary(const struct bh_diags *diags, int r)
+{
+	char *s = NULL;
+	int n = -1;
+
+	bh_vec_foreach(d, &diags->v) {
+		if (d->severity != BH_SEVERITY_ERROR)
+			continue;
+		if (d->line)
+			n = asprintf(&s, "%s:%u:%u: %s%s", d->file, d->line, d->column, d->message,
+				diags->errors > 1 ? " (and more)" : "");
+		else
+			n = asprintf(&s, "%s: %s", d->file ? d->file : "configuration", d->message);
+		return n < 0 ? NULL : s;
+	}
+	return strdup(strerror(-r));
+}
+
+/* Reads the file and holds its expectations against it. On failure *RET_ERROR is one line. */
+static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnostics, char **ret_error)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
+	_cleanup_buf_ struct bh_buf text = {0};
+	struct bh_diags diags = {0};
+	size_t failed = 0;
+	int r;
+
+	r = bh_config_load(m->config_path, BH_CONFIG_CONF_D | BH_CONFIG_CHECK_OWNER, &policy, &diags);
+	if (r == 0) {
+		r = bh_expect_check(policy, &diags, &failed);
+		if (r == 0 && failed > 0)
+			r = -EINVAL;
+	}
+	if (ret_diagnostics && bh_diags_print(&diags, &text) == 0 && text.n > 0)
+		(void)bh_buf_steal(&text, ret_diagnostics);
+	if (r < 0)
+		*ret_error = summary(&diags, r);
+	else
+		*ret = bh_take(policy);
+	bh_diags_clear(&diags);
+	return r;
+}
+
+/* Keeps what is in force for the next start. A full disk leaves the daemon degraded, the rules as they are. */
+static void keep(struct bh_manager *m)
+{
+	struct bh_error err = {0};
+
+	if (bh_state_keep(m->state_dir, m->config_path, m->config.policy, &err) < 0) {
+		bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "%s", err.msg);
+		(void)bh_strdup(&m->config.keep_error, err.msg);
+	} else {
+		(void)bh_strdup(&m->config.keep_error, NULL);
+	}
+}
+
+/* POLICY is in force from now on. What was built from the old one points into it and goes first. */
+static void adopt(struct bh_manager *m, struct bh_policy *policy)
+{
+	bh_round_clear(&m->round);
+	m->verified = false;
+	bh_policy_free(m->config.policy);
+	m->config.policy = policy;
+	m->config.loaded_usec = now_usec();
+}
+
+int bh_manager_load_first(struct bh_manager *m)
+{
+	struct bh_policy *policy = NULL;
+	struct bh_error err = {0};
+	_cleanup_free_ char *error = NULL;
+
+	if (load(m, &policy, NULL, &error) == 0) {
+		adopt(m, policy);
+		keep(m);
+		bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
+		return 0;
+	}
+	m->config.error = strdup(error ? error : "out of memory");
+	if (bh_state_load(m->state_dir, &policy, &err) == 0) {
+		adopt(m, policy);
+		if (asprintf(&m->config.reason, "the configuration was refused, the last good one is in force: %s", m->config.error) < 0)
+			m->config.reason = NULL;
+	} else if (asprintf(&m->config.reason, "no valid configuration, containers get nothing: %s", m->config.error) < 0) {
+		m->config.reason = NULL;
+	}
+	if (!m->config.error || !m->config.reason)
+		return -ENOMEM;
+	bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "%s", m->config.reason);
+	return 0;
+}
+
+int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
+{
+	struct bh_policy *policy = NULL;
+	struct bh_round trial = {0};
+	struct bh_error err = {0};
+	_cleanup_free_ char *error = NULL;
+	int r = load(m, &policy, ret_diagnostics, &error);
+
+	/* What cannot be compiled is refused like what cannot be read: before it takes the place of what works. */
+	if (r == 0 && m->seen.host) {
+		r = bh_round_build(m, policy, &trial, &err);
+		bh_round_clear(&trial);
+		if (r < 0) {
+			bh_policy_free(policy);
+			error = strdup(err.msg);
+		}
+	}
+	if (r < 0) {
+		bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path,
+			error ? error : "out of memory");
+		free(m->config.error);
+		m->config.error = bh_take(error);
+		return r;
+	}
+	adopt(m, policy);
+	(void)bh_strdup(&m->config.error, NULL);
+	(void)bh_strdup(&m->config.reason, NULL);
+	keep(m);
+	bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
+	return 0;
+}

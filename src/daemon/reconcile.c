@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one place where the kernel is brought in line: observe, build, compare, apply, read back. */
+#include "manager.h"
+
+#include <bulkhead/diff.h>
+
+#include <errno.h>
+#include <string.h>
+
+#define RESOLV_CONF "/etc/resolv.conf"
+#define PLAN_LINES 20	/* of a repair that are logged */
+
+void bh_round_clear(struct bh_round *r)
+{
+	bh_shape_free(r->shape);
+	bh_ruleset_free(r->wanted);
+	bh_placement_free(r->placement);	/* points into the inventory */
+	bh_inventory_free(r->inventory);
+	memset(r, 0, sizeof(*r));
+}
+
+void bh_seen_clear(struct bh_seen *s)
+{
+	bh_ruleset_free(s->ruleset);
+	bh_shape_free(s->shape);
+	bh_host_free(s->host);
+	memset(s, 0, sizeof(*s));
+}
+
+static int inventory_add(struct bh_inventory *to, const struct bh_inventory *from)
+{
+	bh_vec_foreach(n, &from->networks) {
+		struct bh_network *copy = bh_vec_add(&to->networks);
+
+		if (!copy || bh_network_copy(copy, n) < 0)
+			return -ENOMEM;
+	}
+	bh_vec_foreach(c, &from->containers) {
+		struct bh_container *copy = bh_vec_add(&to->containers);
+
+		if (!copy || bh_container_copy(copy, c) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
+{
+	struct bh_round round = { .inventory = calloc(1, sizeof(*round.inventory)) };
+	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features, .seen = m->seen.ruleset };
+	int r = round.inventory ? 0 : -ENOMEM;
+
+	bh_vec_foreach(s, &m->sources)
+		if (r == 0)
+			r = inventory_add(round.inventory, (*s)->inventory);
+	if (r < 0)
+		bh_fail(err, r, "out of memory");
+	if (r == 0 && policy) {
+		r = bh_place(policy, round.inventory, m->seen.host, &m->memory, &round.placement, err);
+		in.inventory = round.inventory;
+		in.placement = round.placement;
+		if (r == 0)
+			r = bh_compile(&in, &round.wanted, err);
+		if (r == 0)
+			r = bh_compile_shape(&in, round.wanted, &round.shape, err);
+	} else if (r == 0) {
+		r = bh_compile_skeleton(m->seen.host, &m->features, &round.wanted, err);
+		round.shape = r == 0 ? calloc(1, sizeof(*round.shape)) : NULL;
+		if (r == 0 && !round.shape)
+			r = bh_fail(err, -ENOMEM, "out of memory");
+	}
+	if (r < 0) {
+		bh_round_clear(&round);
+		return r;
+	}
+	*ret = round;
+	return 0;
+}
+
+/* Looks at what is not known. */
+static int refresh(struct bh_manager *m, struct bh_error *err)
+{
+	int r = 0;
+
+	if (!m->seen.host) {
+		r = m->tc->ops->host(m->tc, &m->seen.host, err);
+		/* Without its resolvers nothing opens that should not: the file may come back. */
+		if (r == 0)
+			(void)bh_host_add_resolvers(m->seen.host, RESOLV_CONF);
+	}
+	if (r == 0 && !m->seen.shape)
+		r = m->tc->ops->observe(m->tc, &m->seen.shape, err);
+	if (r == 0 && !m->seen.ruleset)
+		r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
+	return r;
+}
+
+static void log_plan(struct bh_manager *m, int priority, const char *event, const struct bh_plan *plan)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+	char *line, *rest;
+	int n = 0;
+
+	if (bh_plan_print(plan, &text) < 0 || !text.s)
+		return;
+	for (line = strtok_r(text.s, "\n", &rest); line && n < PLAN_LINES; line = strtok_r(NULL, "\n", &rest), n++)
+		bh_log(&m->log, priority, event, "%s", line);
+	if (line)
+		bh_log(&m->log, priority, event, "... %zu changes in all", plan->changes.n);
+}
+
+/* Whether a bridge shows a flag off that the kernel's memory says we switched on. */
+static bool flags_undone(const struct bh_manager *m)
+{
+	static const char *const names[] = { "nf_call4", "nf_call6" };
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
+		const struct bh_set *set = m->round.wanted ?
+			bh_table_set(&m->round.wanted->tables[BH_FAMILY_INET], names[i]) : NULL;
+
+		if (!set)
+			continue;
+		bh_vec_foreach(e, &set->elems) {
+			const struct bh_link *l = bh_host_link_named(m->seen.host, (const char *)e->key);
+
+			if (l && !(i == 0 ? l->nf_call_iptables : l->nf_call_ip6tables))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What was in line and is not any more was changed by somebody else: counted, told; the round puts it back. */
+static int count_drift(struct bh_manager *m)
+{
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	bool shape;
+	int r;
+
+	if (!m->verified || !m->round.wanted)
+		return 0;
+	r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+	if (r < 0)
+		return r;
+	shape = !bh_shape_equal(m->round.shape, m->seen.shape);
+	if (plan->changes.n == 0 && !shape && !flags_undone(m))
+		return 0;
+	m->repairs++;
+	m->verified = false;
+	bh_log(&m->log, LOG_WARNING, BH_EVENT_REPAIR, "somebody changed bulkhead's %s: put back",
+		plan->changes.n > 0 ? "tables" : shape ? "queueing disciplines" : "bridge settings");
+	log_plan(m, LOG_WARNING, BH_EVENT_REPAIR, plan);
+	return 0;
+}
+
+static bool have_tables(const struct bh_ruleset *r)
+{
+	return r->tables[BH_FAMILY_INET].present && r->tables[BH_FAMILY_BRIDGE].present;
+}
+
+static bool anyone_heard(const struct bh_manager *m)
+{
+	bh_vec_foreach(s, &m->sources)
+		if ((*s)->heard)
+			return true;
+	return false;
+}
+
+/* After a start the rules that are there know more than we do: they stay until the runtimes have told. Neither may a restart close
+ * what is open, nor may rules that somebody removed stay away, so without tables there is no waiting. */
+static bool must_hold(const struct bh_manager *m)
+{
+	if (!have_tables(m->seen.ruleset) || m->round.wanted)
+		return false;
+	return !anyone_heard(m) || !bh_manager_settled(m);
+}
+
+/* Switches on what the wanted memory sets name; they are in the kernel by now, so that teardown finds them whatever happens. */
+static int apply_flags(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
+{
+	if (!flags_undone(m))
+		return 0;
+	bh_vec_foreach(l, &m->seen.host->links) {
+		const struct bh_table *t = &m->round.wanted->tables[BH_FAMILY_INET];
+		const struct bh_set *four = bh_table_set(t, "nf_call4"), *six = bh_table_set(t, "nf_call6");
+		uint8_t key[BH_KEY_MAX] = {0};
+		bool on4, on6;
+		int r;
+
+		memcpy(key, l->name, sizeof(l->name));
+		on4 = four && bh_set_find(four, key);
+		on6 = six && bh_set_find(six, key);
+		if ((!on4 || l->nf_call_iptables) && (!on6 || l->nf_call_ip6tables))
+			continue;
+		r = m->tc->ops->bridge_calls(m->tc, l->name, on4 || l->nf_call_iptables, on6 || l->nf_call_ip6tables, err);
+		if (r < 0 && r != -ENODEV)	/* gone meanwhile: nothing to switch on */
+			return r;
+		*ret_changed = true;
+	}
+	return 0;
+}
+
+static int apply_rules(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
+{
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	int r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	if (plan->changes.n == 0)
+		return 0;
+	log_plan(m, LOG_DEBUG, BH_EVENT_CHANGE, plan);
+	*ret_changed = true;
+	return m->nft->ops->apply(m->nft, plan, err);
+}
+
+/* The trees are there before rules send packets to them, and go after no rule does. */
+static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
+{
+	_cleanup_(bh_shape_freep) struct bh_shape *both = NULL;
+	bool shape = !bh_shape_equal(m->round.shape, m->seen.shape);
+	int r = 0;
+
+	if (shape) {
+		*ret_changed = true;
+		r = bh_shape_union(m->round.shape, m->seen.shape, &both);
+		if (r < 0)
+			return bh_fail(err, r, "out of memory");
+		r = m->tc->ops->apply(m->tc, both, m->seen.shape, err);
+	}
+	if (r == 0)
+		r = apply_rules(m, ret_changed, err);
+	if (r == 0)
+		r = apply_flags(m, ret_changed, err);
+	if (r == 0 && shape)
+		r = m->tc->ops->apply(m->tc, m->round.shape, both, err);
+	return r;
+}
+
+/* Reads everything back. 0 in line, 1 not. */
+static int verify(struct bh_manager *m, struct bh_error *err)
+{
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	int r;
+
+	bh_seen_clear(&m->seen);
+	r = refresh(m, err);
+	if (r < 0)
+		return r;
+	r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	if (plan->changes.n > 0 || !bh_shape_equal(m->round.shape, m->seen.shape)) {
+		_cleanup_buf_ struct bh_buf text = {0};
+
+		if (plan->changes.n > 0 && bh_plan_print(plan, &text) == 0 && text.s) {
+			text.s[strcspn(text.s, "\n")] = '\0';
+			bh_fail(err, -EAGAIN, "read back, %zu of its changes are not there (%.200s)", plan->changes.n, text.s);
+		} else {
+			bh_fail(err, -EAGAIN, "read back, the queueing disciplines are not as wanted");
+		}
+		return 1;
+	}
+	return 0;
+}
+
+/* A port on one of our bridges that no endpoint explains: an image build, or a container whose event was lost. The runtimes are
+ * asked once for each such port. */
+static int ask_about_ports(struct bh_manager *m)
+{
+	BH_VEC(int) now = {0};
+	bool fresh = false;
+	int r = 0;
+
+	bh_vec_foreach(n, &m->round.inventory->networks) {
+		const struct bh_link *bridge = n->bridge ? bh_host_link_named(m->seen.host, n->bridge) : NULL;
+
+		if (!bridge)
+			continue;
+		bh_vec_foreach(l, &m->seen.host->links) {
+			bool known = l->master != bridge->ifindex;
+
+			if (!known && m->round.placement)
+				bh_vec_foreach(member, &m->round.placement->members)
+					bh_vec_foreach(a, &member->attachments)
+						known = known || a->port_ifindex == l->ifindex;
+			if (known)
+				continue;
+			known = false;
+			bh_vec_foreach(old, &m->unexplained)
+				known = known || *old == l->ifindex;
+			fresh = fresh || !known;
+			if (r == 0)
+				r = bh_vec_push(&now, l->ifindex);
+		}
+	}
+	bh_vec_clear(&m->unexplained);
+	m->unexplained.v = now.v;
+	m->unexplained.n = now.n;
+	m->unexplained.cap = now.cap;
+	if (fresh)
+		bh_vec_foreach(s, &m->sources)
+			if ((*s)->runtime && (*s)->runtime->ops->look)
+				(*s)->runtime->ops->look((*s)->runtime);
+	return r;
+}
+
+/* Tells who got which zone, once. */
+static void log_moves(struct bh_manager *m, const struct bh_placement *old)
+{
+	const struct bh_placement *now = m->round.placement;
+
+	if (!now)
+		return;
+	bh_vec_foreach(member, &now->members) {
+		const struct bh_zone_inst *zone = &now->insts.v[member->inst];
+		const char *before = NULL;
+
+		if (old)
+			bh_vec_foreach(o, &old->members)
+				if (bh_streq(o->container->id, member->container->id))
+					before = old->insts.v[o->inst].name;
+		if (!bh_streq(before, zone->name))
+			bh_log_container(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED,
+				member->container->id, zone->name, "container %s is in zone %s: %s",
+				member->container->name ? member->container->name : member->container->id, zone->name,
+				member->reason ? member->reason : "");
+	}
+}
+
+int bh_reconcile(struct bh_manager *m, struct bh_error *err)
+{
+	struct bh_round round = {0};
+	bool changed = false;
+	int r = refresh(m, err);
+
+	if (r == 0)
+		r = count_drift(m);
+	if (r < 0)
+		goto again;
+	m->held = must_hold(m);
+	if (m->held)
+		return 0;
+	r = bh_round_build(m, m->config.policy, &round, err);
+	if (r < 0)
+		goto again;
+	{
+		struct bh_round old = m->round;
+
+		m->round = round;
+		log_moves(m, old.placement);
+		bh_round_clear(&old);
+	}
+	r = apply(m, &changed, err);
+	if (r == 0 && (changed || !m->verified))
+		r = verify(m, err);
+	if (r != 0)
+		goto again;
+	m->verified = true;
+	r = ask_about_ports(m);
+	return r < 0 ? bh_fail(err, r, "out of memory") : 0;
+again:
+	/* The kernel is not what it was thought to be: look at all of it. */
+	m->verified = false;
+	bh_seen_clear(&m->seen);
+	return r < 0 ? r : -EAGAIN;
+}

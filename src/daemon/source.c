@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the runtimes say, kept until they say otherwise. */
+#include "manager.h"
+
+#include <errno.h>
+#include <string.h>
+
+int bh_manager_add_source(struct bh_manager *m, const char *kind, const char *socket, struct bh_source **ret)
+{
+	struct bh_source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->manager = m;
+	s->kind = strdup(kind);
+	s->socket = strdup(socket);
+	s->inventory = calloc(1, sizeof(*s->inventory));
+	if (!s->kind || !s->socket || !s->inventory || bh_vec_push(&m->sources, s) < 0) {
+		free(s->kind);
+		free(s->socket);
+		bh_inventory_free(s->inventory);
+		free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_error *err)
+{
+	struct bh_source *s;
+	int r = bh_manager_add_source(m, "docker", socket, &s);
+
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	return bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
+}
+
+static void container_gone(struct bh_inventory *i, const char *id)
+{
+	struct bh_container *c = bh_inventory_container(i, id);
+
+	if (!c)
+		return;
+	bh_container_clear(c);
+	memmove(c, c + 1, (size_t)(i->containers.v + i->containers.n - (c + 1)) * sizeof(*c));
+	i->containers.n--;
+}
+
+static void network_gone(struct bh_inventory *i, const char *id)
+{
+	struct bh_network *n = bh_inventory_network(i, id);
+
+	if (!n)
+		return;
+	bh_network_clear(n);
+	memmove(n, n + 1, (size_t)(i->networks.v + i->networks.n - (n + 1)) * sizeof(*n));
+	i->networks.n--;
+}
+
+static int container_set(struct bh_inventory *i, const struct bh_container *c)
+{
+	struct bh_container *old = bh_inventory_container(i, c->id), copy = {0};
+	int r = bh_container_copy(&copy, c);
+
+	if (r < 0)
+		return r;
+	if (old) {	/* in its place: the order is the order of status */
+		bh_container_clear(old);
+		*old = copy;
+		return 0;
+	}
+	r = bh_vec_push(&i->containers, copy);
+	if (r < 0)
+		bh_container_clear(&copy);
+	return r;
+}
+
+static int network_set(struct bh_inventory *i, const struct bh_network *n)
+{
+	struct bh_network *old = bh_inventory_network(i, n->id), copy = {0};
+	int r = bh_network_copy(&copy, n);
+
+	if (r < 0)
+		return r;
+	if (old) {
+		bh_network_clear(old);
+		*old = copy;
+		return 0;
+	}
+	r = bh_vec_push(&i->networks, copy);
+	if (r < 0)
+		bh_network_clear(&copy);
+	return r;
+}
+
+static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
+{
+	const struct bh_log *l = &s->manager->log;
+	bool changed = !s->told || s->state != msg->state;
+
+	s->told = true;
+	s->state = msg->state;
+	if (changed && msg->state == BH_RUNTIME_ABSENT)
+		bh_log(l, s->heard ? LOG_WARNING : LOG_INFO, BH_EVENT_RUNTIME, "%s at %s does not answer%s%s: the rules stay as they are",
+			s->kind, s->socket, msg->reason ? ": " : "", msg->reason ? msg->reason : "");
+	else if (changed && msg->state == BH_RUNTIME_CONNECTED)
+		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: connected", s->kind, s->socket);
+	return bh_strdup(&s->reason, msg->state == BH_RUNTIME_ABSENT ? msg->reason : NULL);
+}
+
+void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
+{
+	struct bh_source *s = userdata;
+	struct bh_inventory *copy = NULL;
+	int r = 0;
+
+	switch (msg->kind) {
+	case BH_RUNTIME_MSG_STATE:
+		r = source_state(s, msg);
+		break;
+	case BH_RUNTIME_MSG_SNAPSHOT:
+		r = bh_inventory_copy(&copy, msg->inventory);
+		if (r == 0) {
+			bh_inventory_free(s->inventory);
+			s->inventory = copy;
+			s->heard = true;
+		}
+		break;
+	case BH_RUNTIME_MSG_CONTAINER:
+		r = container_set(s->inventory, msg->container);
+		break;
+	case BH_RUNTIME_MSG_GONE:
+		container_gone(s->inventory, msg->id);
+		break;
+	case BH_RUNTIME_MSG_NETWORK:
+		r = network_set(s->inventory, msg->network);
+		break;
+	case BH_RUNTIME_MSG_NETWORK_GONE:
+		network_gone(s->inventory, msg->id);
+		break;
+	}
+	if (r < 0) {
+		/* The message is lost: only a whole listing brings it back. What is not known gets nothing. */
+		bh_log(&s->manager->log, LOG_ERR, BH_EVENT_DEGRADED, "out of memory: %s is listed again", s->kind);
+		if (s->runtime && s->runtime->ops->resync)
+			s->runtime->ops->resync(s->runtime);
+	}
+	bh_manager_dirty(s->manager);
+}
