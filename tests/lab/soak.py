@@ -25,7 +25,8 @@ def git(*args):
 
 def fuzz(totals, lines):
     build = runner.BUILD / "fuzz"
-    if not runner.build(build, ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false"],
+    if not runner.build(build, ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false",
+                                 "-Dc_args=-fsanitize=fuzzer-no-link"],
                         totals, {"CC": "clang"}):
         return
     targets = [p for p in sorted(build.rglob("fuzz_*")) if p.is_file() and os.access(p, os.X_OK)]
