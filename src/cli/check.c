@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-static json_t *diags_json(const struct bh_diags *diags)
+static json_t *diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures)
 {
 	json_t *list = json_array();
 
@@ -15,6 +15,15 @@ static json_t *diags_json(const struct bh_diags *diags)
 		json_t *row = json_pack("{s:s, s:s?, s:i, s:i, s:s?, s:s?}", "severity",
 			d->severity == BH_SEVERITY_ERROR ? "error" : "warning", "file", d->file, "line", (int)d->line,
 			"column", (int)d->column, "message", d->message, "source", d->source);
+
+		if (json_array_append_new(list, row) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	bh_vec_foreach(f, &failures->v) {
+		json_t *row = json_pack("{s:s, s:s?, s:i, s:i, s:s, s:n}", "severity", "expectation", "file", f->loc.file, "line",
+			(int)f->loc.line, "column", (int)f->loc.column, "message", f->message, "source");
 
 		if (json_array_append_new(list, row) < 0) {
 			json_decref(list);
@@ -59,6 +68,7 @@ static int check_files(struct bh_cli *cli, const char *const *paths, size_t n, j
 {
 	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
 	_cleanup_buf_ struct bh_buf text = {0};
+	struct bh_expect_failures failures = {0};
 	struct bh_diags diags = {0};
 	struct tally t = {0};
 	int r = bh_config_load_files(paths, n, BH_CONFIG_CONF_D, &policy, &diags);
@@ -68,17 +78,20 @@ static int check_files(struct bh_cli *cli, const char *const *paths, size_t n, j
 		t.zones = policy->zones.n;
 		t.rules = policy->allow.n;
 		t.expectations = policy->expect.n;
-		r = bh_expect_check(policy, &diags, &t.failed);
+		r = bh_expect_check(policy, &failures, NULL);
+		bh_vec_foreach(f, &failures.v)
+			t.failed += f == failures.v.v || f[-1].expect != f->expect;
 		if (t.failed > 0)
 			code = 1;
 	}
-	if (!cli->writer.json && bh_diags_print(&diags, &text) == 0 && text.s)
+	if (!cli->writer.json && bh_diags_print(&diags, &text) == 0 && bh_expect_print(&failures, &text) == 0 && text.s)
 		fputs(text.s, cli->err);
 	*ret = json_pack("{s:i, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", 1, "file", paths[0], "valid",
 		code != BH_EXIT_USAGE, "zones", (json_int_t)t.zones, "rules", (json_int_t)t.rules, "expectations",
-		(json_int_t)t.expectations, "failed", (json_int_t)t.failed, "errors", (json_int_t)(diags.errors - t.failed),
-		"warnings", (json_int_t)diags.warnings, "diagnostics", diags_json(&diags));
+		(json_int_t)t.expectations, "failed", (json_int_t)t.failed, "errors", (json_int_t)diags.errors,
+		"warnings", (json_int_t)diags.warnings, "diagnostics", diags_json(&diags, &failures));
 	bh_diags_clear(&diags);
+	bh_expect_failures_clear(&failures);
 	return r == -ENOMEM || !*ret ? -ENOMEM : code;
 }
 

@@ -18,8 +18,8 @@ static uint64_t now_usec(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* One line for status: the first error of DIAGS. */
-static char *summary(const struct bh_diags *diags, int r)
+/* One line for status: the first error of DIAGS, or else the first failure. */
+static char *summary(const struct bh_diags *diags, const struct bh_expect_failures *failures, int r)
 {
 	char *s = NULL;
 	int n = -1;
@@ -34,6 +34,13 @@ static char *summary(const struct bh_diags *diags, int r)
 			n = asprintf(&s, "%s: %s", d->file ? d->file : "configuration", d->message);
 		return n < 0 ? NULL : s;
 	}
+	if (failures->v.n > 0) {
+		const struct bh_expect_failure *f = &failures->v.v[0];
+
+		n = asprintf(&s, "%s:%u:%u: expectation fails: %s%s", f->loc.file, f->loc.line, f->loc.column, f->message,
+			failures->v.n > 1 ? " (and more)" : "");
+		return n < 0 ? NULL : s;
+	}
 	return strdup(strerror(-r));
 }
 
@@ -42,23 +49,24 @@ static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnos
 {
 	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
 	_cleanup_buf_ struct bh_buf text = {0};
+	struct bh_expect_failures failures = {0};
 	struct bh_diags diags = {0};
-	size_t failed = 0;
 	int r;
 
 	r = bh_config_load(m->config_path, BH_CONFIG_CONF_D | BH_CONFIG_CHECK_OWNER, &policy, &diags);
 	if (r == 0) {
-		r = bh_expect_check(policy, &diags, &failed);
-		if (r == 0 && failed > 0)
+		r = bh_expect_check(policy, &failures, NULL);
+		if (r == 0 && failures.v.n > 0)
 			r = -EINVAL;
 	}
-	if (ret_diagnostics && bh_diags_print(&diags, &text) == 0 && text.n > 0)
+	if (ret_diagnostics && bh_diags_print(&diags, &text) == 0 && bh_expect_print(&failures, &text) == 0 && text.n > 0)
 		(void)bh_buf_steal(&text, ret_diagnostics);
 	if (r < 0)
-		*ret_error = summary(&diags, r);
+		*ret_error = summary(&diags, &failures, r);
 	else
 		*ret = bh_take(policy);
 	bh_diags_clear(&diags);
+	bh_expect_failures_clear(&failures);
 	return r;
 }
 

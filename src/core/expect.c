@@ -30,7 +30,7 @@ static bool pairs_meet(const struct bh_allow *a, const struct bh_allow *b)
 struct check {
 	const struct bh_policy *policy;
 	struct bh_allows allows, wants;
-	struct bh_diags *diags;
+	struct bh_expect_failures *failures;
 };
 
 /* "web to db" */
@@ -45,31 +45,31 @@ static int complain(struct check *c, const struct bh_allow *pair, const struct b
 {
 	const struct bh_rule *expect = &c->policy->expect.v[pair->rule];
 	_cleanup_buf_ struct bh_buf text = {0};
-	struct bh_diag d = { .severity = BH_SEVERITY_ERROR, .line = expect->loc.line, .column = expect->loc.column };
+	struct bh_expect_failure f = { .expect = pair->rule, .loc = expect->loc };
+	size_t told = 0;
 	int r;
 
-	bh_buf_puts(&text, "the expectation fails: ");
+	bh_vec_foreach(old, &c->failures->v)
+		told += old->expect == pair->rule;
+	if (told >= BH_EXPECT_TOLD)
+		return 0;
 	put_pair(c, pair, &text);
-	bh_buf_puts(&text, expect->expect_accept ? " is not open on all of " : " is open on ");
+	bh_buf_puts(&text, ": ");
 	bh_portset_print(ports, &text);
 	if (because)
-		bh_buf_printf(&text, " (%s:%u)", because->loc.file, because->loc.line);
-	r = bh_buf_steal(&text, &d.message);
-	if (r == 0 && expect->loc.file)
-		r = bh_strdup(&d.file, expect->loc.file);
+		bh_buf_printf(&text, " is open (%s:%u), expected deny", because->loc.file, because->loc.line);
+	else
+		bh_buf_puts(&text, " is not all open, expected accept");
+	r = bh_buf_steal(&text, &f.message);
 	if (r == 0)
-		r = bh_vec_push(&c->diags->v, d);
-	if (r < 0) {
-		free(d.message);
-		free(d.file);
-		return r;
-	}
-	c->diags->errors++;
-	return 0;
+		r = bh_vec_push(&c->failures->v, f);
+	if (r < 0)
+		free(f.message);
+	return r;
 }
 
 /* All of WANT must be open for PAIR, by rules that each cover the whole pair. */
-static int check_accept(struct check *c, const struct bh_allow *pair, const struct bh_portset *want, bool *fails)
+static int check_accept(struct check *c, const struct bh_allow *pair, const struct bh_portset *want)
 {
 	struct bh_portset open = {0};
 	int r = 0;
@@ -77,10 +77,8 @@ static int check_accept(struct check *c, const struct bh_allow *pair, const stru
 	bh_vec_foreach(a, &c->allows.v)
 		if (r == 0 && bh_allow_covers(a, pair))
 			r = bh_allow_ports(c->policy->allow.v, a, &open);
-	if (r == 0 && !bh_portset_covers(&open, want)) {
-		*fails = true;
+	if (r == 0 && !bh_portset_covers(&open, want))
 		r = complain(c, pair, want, NULL);
-	}
 	bh_portset_clear(&open);
 	return r;
 }
@@ -96,7 +94,7 @@ static bool portsets_meet(const struct bh_portset *a, const struct bh_portset *b
 }
 
 /* No rule may open any of WANT for any of the pair's zones. The first that does is told. */
-static int check_deny(struct check *c, const struct bh_allow *pair, const struct bh_portset *want, bool *fails)
+static int check_deny(struct check *c, const struct bh_allow *pair, const struct bh_portset *want)
 {
 	bh_vec_foreach(a, &c->allows.v) {
 		struct bh_portset open = {0};
@@ -107,10 +105,8 @@ static int check_deny(struct check *c, const struct bh_allow *pair, const struct
 			continue;
 		r = bh_allow_ports(c->policy->allow.v, a, &open);
 		meet = r == 0 && portsets_meet(&open, want);
-		if (meet) {
-			*fails = true;
+		if (meet)
 			r = complain(c, pair, &open, &c->policy->allow.v[a->rule]);
-		}
 		bh_portset_clear(&open);
 		if (r < 0 || meet)
 			return r;
@@ -118,38 +114,48 @@ static int check_deny(struct check *c, const struct bh_allow *pair, const struct
 	return 0;
 }
 
-static int check_pair(struct check *c, const struct bh_allow *pair, bool *fails)
+static int check_pair(struct check *c, const struct bh_allow *pair)
 {
 	struct bh_portset want = {0};
 	int r = bh_allow_ports(c->policy->expect.v, pair, &want);
 
 	if (r == 0 && c->policy->expect.v[pair->rule].expect_accept)
-		r = check_accept(c, pair, &want, fails);
+		r = check_accept(c, pair, &want);
 	else if (r == 0)
-		r = check_deny(c, pair, &want, fails);
+		r = check_deny(c, pair, &want);
 	bh_portset_clear(&want);
 	return r;
 }
 
-int bh_expect_check(const struct bh_policy *p, struct bh_diags *diags, size_t *ret_failed)
+void bh_expect_failures_clear(struct bh_expect_failures *f)
 {
-	struct check c = { .policy = p, .diags = diags };
-	size_t failed = 0;
-	int r = bh_allow_expand(p, p->allow.v, p->allow.n, &c.allows, NULL);
+	bh_vec_foreach(i, &f->v)
+		free(i->message);
+	bh_vec_clear(&f->v);
+}
+
+int bh_expect_print(const struct bh_expect_failures *f, struct bh_buf *out)
+{
+	bh_vec_foreach(i, &f->v)
+		bh_buf_printf(out, "%s:%u:%u: expectation fails: %s\n", i->loc.file, i->loc.line, i->loc.column, i->message);
+	return out->err;
+}
+
+int bh_expect_check(const struct bh_policy *p, struct bh_expect_failures *ret, struct bh_error *err)
+{
+	struct check c = { .policy = p, .failures = ret };
+	int r = bh_allow_expand(p, p->allow.v, p->allow.n, &c.allows, err);
 
 	if (r == 0)
-		r = bh_allow_expand(p, p->expect.v, p->expect.n, &c.wants, NULL);
-	for (size_t i = 0; r == 0 && i < c.wants.v.n;) {
-		size_t expect = c.wants.v.v[i].rule;
-		bool fails = false;
-
-		for (; r == 0 && i < c.wants.v.n && c.wants.v.v[i].rule == expect; i++)
-			r = check_pair(&c, &c.wants.v.v[i], &fails);
-		failed += fails;
-	}
+		r = bh_allow_expand(p, p->expect.v, p->expect.n, &c.wants, err);
+	bh_vec_foreach(pair, &c.wants.v)
+		if (r == 0)
+			r = check_pair(&c, pair);
 	bh_allows_clear(&c.allows);
 	bh_allows_clear(&c.wants);
-	if (r == 0)
-		*ret_failed = failed;
-	return r;
+	if (r < 0) {
+		bh_expect_failures_clear(ret);
+		return bh_fail(err, r, "out of memory");
+	}
+	return 0;
 }
