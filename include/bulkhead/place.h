@@ -51,7 +51,7 @@ struct bh_placement {
 };
 
 /* What was decided before and must not move: zone ids, and which port belongs to which endpoint. Kept by the daemon
- * between rounds, empty at first; bh_place() reads and extends it. */
+ * between rounds, empty at first; bh_place() reads and extends it. Both lists are kept sorted, by name and by container and network. */
 struct bh_known_id {
 	char *name;
 	uint32_t id;
@@ -89,7 +89,7 @@ BH_DEFINE_FREEP(struct bh_placement, bh_placement_free)
 /* Places every container. POLICY, INVENTORY must outlive the result (it points into them). Ambiguity, no match and an address that two
  * running containers hold on one bridge lead to quarantine, with the reason. Ports are matched to endpoints by
  * bridge and peer MAC; a port once matched stays its endpoint's while it exists; two ports that claim one
- * MAC get nothing until one is known by MEMORY. 0, -ENOMEM. */
+ * MAC get nothing until one is known by MEMORY. 0, -ENOMEM, or -ENOSPC beyond 65535 zones. */
 int bh_place(const struct bh_policy *policy, const struct bh_inventory *inventory, const struct bh_host *host,
 	struct bh_memory *memory, struct bh_placement **ret, struct bh_error *err);
 

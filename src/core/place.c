@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who belongs where: the steps in their order, and what a placement owns. */
+#include "place_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+void bh_memory_clear(struct bh_memory *m)
+{
+	bh_vec_foreach(k, &m->ids)
+		free(k->name);
+	bh_vec_clear(&m->ids);
+	bh_vec_foreach(k, &m->ports) {
+		free(k->container);
+		free(k->network);
+	}
+	bh_vec_clear(&m->ports);
+	m->next_id = 0;
+}
+
+void bh_placement_free(struct bh_placement *p)
+{
+	if (!p)
+		return;
+	bh_vec_foreach(i, &p->insts) {
+		free(i->name);
+		free(i->value);
+	}
+	bh_vec_clear(&p->insts);
+	bh_vec_foreach(m, &p->members) {
+		free(m->reason);
+		free(m->unenforced_reason);
+		bh_vec_clear(&m->attachments);
+	}
+	bh_vec_clear(&p->members);
+	free(p);
+}
+
+/* A container that is only created counts from its first attachment on: then its address and port are taken, and its zone has
+ * to be in the kernel before its first instruction. */
+static bool is_listed(const struct bh_container *c)
+{
+	if (c->state == BH_CONTAINER_STOPPED)
+		return false;
+	if (c->state != BH_CONTAINER_CREATED)
+		return true;
+	bh_vec_foreach(e, &c->endpoints)
+		if (e->has_mac || e->addrs.n > 0)
+			return true;
+	return false;
+}
+
+static int members_list(const struct placer *p)
+{
+	bh_vec_foreach(c, &p->inventory->containers) {
+		struct bh_member *m;
+
+		if (!is_listed(c))
+			continue;
+		m = bh_vec_add(&p->out->members);
+		if (!m)
+			return -ENOMEM;
+		m->container = c;
+		m->shares_netns = c->netmode == BH_NETMODE_CONTAINER;
+	}
+	return 0;
+}
+
+static int bridge_cmp(const void *a, const void *b)
+{
+	const struct bh_link *const *x = a, *const *y = b;
+
+	return strncmp((*x)->name, (*y)->name, BH_IFNAME);
+}
+
+static int bridges_sort(struct placer *p)
+{
+	bh_vec_foreach(l, &p->host->links)
+		if (l->kind == BH_LINK_BRIDGE && bh_vec_push(&p->bridges, l) < 0)
+			return -ENOMEM;
+	if (p->bridges.n > 1)
+		qsort(p->bridges.v, p->bridges.n, sizeof(*p->bridges.v), bridge_cmp);
+	return 0;
+}
+
+const struct bh_link *place_bridge(const struct placer *p, const char *name)
+{
+	struct bh_link key = {0};
+	const struct bh_link *k = &key, **at;
+	size_t n = strlen(name);
+
+	if (n >= BH_IFNAME || p->bridges.n == 0)
+		return NULL;
+	memcpy(key.name, name, n);
+	at = bsearch(&k, p->bridges.v, p->bridges.n, sizeof(*p->bridges.v), bridge_cmp);
+	return at ? *at : NULL;
+}
+
+static int place_all(struct placer *p)
+{
+	int r = bridges_sort(p);
+
+	for (size_t i = 0; i < p->out->members.n && r == 0; i++)
+		r = place_decide(p, p->out->members.v[i].container, &p->decisions[i]);
+	if (r == 0)
+		r = place_attach(p);
+	if (r == 0)
+		r = place_duplicates(p);
+	if (r == 0)
+		r = place_shared(p);
+	if (r == 0)
+		r = place_insts(p);
+	if (r == 0)
+		r = place_ports(p);
+	return r;
+}
+
+int bh_place(const struct bh_policy *policy, const struct bh_inventory *inventory, const struct bh_host *host,
+	struct bh_memory *memory, struct bh_placement **ret, struct bh_error *err)
+{
+	_cleanup_(bh_placement_freep) struct bh_placement *out = calloc(1, sizeof(*out));
+	struct placer p = {.policy = policy, .inventory = inventory, .host = host, .memory = memory, .out = out};
+	int r;
+
+	if (!out || members_list(&p) < 0)
+		return bh_fail(err, -ENOMEM, "no memory to place containers");
+	p.decisions = calloc(out->members.n + 1, sizeof(*p.decisions));
+	r = p.decisions ? place_all(&p) : -ENOMEM;
+	for (size_t i = 0; p.decisions && i < out->members.n; i++)
+		free(p.decisions[i].reason);
+	free(p.decisions);
+	bh_vec_clear(&p.bridges);
+	if (r == -ENOSPC)
+		return bh_fail(err, r, "more zones than the kernel's table can number: 65535");
+	if (r < 0)
+		return bh_fail(err, r, "no memory to place containers");
+	*ret = bh_take(out);
+	return 0;
+}

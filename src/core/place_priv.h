@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of bh_place(), one file each: decide (place_zone.c), attach (place_attach.c), ports (place_port.c), zones and their
+ * numbers (place_inst.c). */
+#ifndef BULKHEAD_CORE_PLACE_PRIV_H
+#define BULKHEAD_CORE_PLACE_PRIV_H
+
+#include <bulkhead/buf.h>
+#include <bulkhead/place.h>
+
+#define FAMILY_VALUE_MAX 128	/* bytes of a family's value; longer ones are quarantined, never cut */
+
+/* Where one member goes, before zones have indices. */
+struct decision {
+	int zone;			/* index into policy->zones, -1: builtin */
+	enum bh_builtin builtin;
+	const char *value;		/* of a family, else NULL */
+	char *reason;
+	struct bh_loc loc;
+};
+
+struct placer {
+	const struct bh_policy *policy;
+	const struct bh_inventory *inventory;
+	const struct bh_host *host;
+	struct bh_memory *memory;
+	struct bh_placement *out;
+	struct decision *decisions;	/* one a member */
+	BH_VEC(const struct bh_link *) bridges;	/* sorted by name */
+};
+
+/* The bridge of that name in this network namespace, or NULL. */
+const struct bh_link *place_bridge(const struct placer *p, const char *name);
+
+/* The zone that C's own properties give it. 0 or -ENOMEM. */
+int place_decide(const struct placer *p, const struct bh_container *c, struct decision *ret);
+/* Sets D to quarantine with the reason in TEXT, which is emptied. */
+int decision_quarantine(struct decision *d, struct bh_buf *text);
+/* "web" or "project:nextcloud", the value made safe: no two values read the same. */
+void zone_name_print(const struct bh_policy *policy, const struct decision *d, struct bh_buf *out);
+
+/* Fills every member's attachments and how far it is enforced. */
+int place_attach(const struct placer *p);
+/* Quarantines members that hold an address or MAC that another member holds on the same bridge. */
+int place_duplicates(const struct placer *p);
+/* Gives members that share a namespace their owner's zone. */
+int place_shared(const struct placer *p);
+/* Makes the zones, numbers them and points every member to its own. */
+int place_insts(const struct placer *p);
+/* Finds the port of every attachment. */
+int place_ports(const struct placer *p);
+
+#endif
