@@ -76,6 +76,7 @@ enum bh_field {
 	BH_ARP_OPERATION,
 	BH_ARP_SADDR_ETHER,
 	BH_ARP_SADDR_IP,
+	BH_ARP_DADDR_IP,
 	BH_IBRNAME,		/* bridge family, where the kernel has it */
 	BH_FIELD_MAX,
 };

@@ -54,6 +54,7 @@ static const struct bh_field_info infos[BH_FIELD_MAX] = {
 	[BH_ARP_OPERATION] = {"arp operation", "arp_op", 2},
 	[BH_ARP_SADDR_ETHER] = {"arp saddr ether", "ether_addr", 6},
 	[BH_ARP_SADDR_IP] = {"arp saddr ip", "ipv4_addr", 4},
+	[BH_ARP_DADDR_IP] = {"arp daddr ip", "ipv4_addr", 4},
 	[BH_IBRNAME] = {"meta ibrname", "ifname", 16},
 };
 

@@ -120,7 +120,7 @@ static struct value_info value_info(enum bh_field f)
 		return (struct value_info){FORM_MAC, NULL};
 	case BH_CT_ORIG_IP_SADDR: case BH_CT_ORIG_IP_DADDR: case BH_CT_ORIG_IP6_SADDR: case BH_CT_ORIG_IP6_DADDR:
 	case BH_CT_REPLY_IP_SADDR: case BH_CT_REPLY_IP6_SADDR: case BH_IP_SADDR: case BH_IP_DADDR:
-	case BH_IP6_SADDR: case BH_IP6_DADDR: case BH_ARP_SADDR_IP:
+	case BH_IP6_SADDR: case BH_IP6_DADDR: case BH_ARP_SADDR_IP: case BH_ARP_DADDR_IP:
 		return (struct value_info){FORM_ADDR, NULL};
 	case BH_TH_64_128: case BH_FIELD_NONE: case BH_FIELD_MAX:
 		break;

@@ -18,18 +18,22 @@ static int copy_name(struct delinear *d, const char *from, char to[BH_NAME])
 
 /* ---- keys and sets */
 
-/* The fields that make up LEN bytes from register NUMBER on. */
-static int key_gather(struct delinear *d, uint32_t number, size_t len, struct bh_stmt *s)
+/* The fields that make up SET's key from register NUMBER on. */
+static int key_gather(struct delinear *d, uint32_t number, const struct nft_seen_set *set, struct bh_stmt *s)
 {
+	bool interval = set->kernel_flags & NFT_SET_INTERVAL;
+	size_t len = set->key_len;
 	size_t slot = nft_slot(number), off = 0;
 
 	while (off < len) {
 		const struct reg *r = slot < NFT_SLOTS ? &d->regs[slot] : NULL;
 		const struct nft_load *load;
 
-		if (!r || r->kind != REG_FIELDS || r->n_fields != 1 || r->swapped || s->n_fields == BH_FIELDS_MAX)
+		if (!r || r->kind != REG_FIELDS || r->n_fields != 1 || s->n_fields == BH_FIELDS_MAX)
 			return delinear_foreign(d);
 		load = nft_field_load(r->fields[0]);
+		if (r->swapped != (interval && load->host))
+			return delinear_foreign(d);
 		if (r->masked != (load->mask != 0) || (r->masked && r->mask[0] != load->mask))
 			return delinear_foreign(d);
 		s->fields[s->n_fields++] = r->fields[0];
@@ -68,7 +72,7 @@ static int on_lookup(struct delinear *d, const struct nftnl_expr *e)
 	int ret;
 
 	if (!set || !set->known || has_dreg != (set->set.data != BH_DATA_NONE) ||
-		key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_SREG), set->key_len, &s) < 0)
+		key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_SREG), set, &s) < 0)
 		return delinear_foreign(d);
 	ret = set->anonymous ? anonymous_take(d, set, &s) : copy_name(d, name, s.set);
 	if (ret == 0 && has_dreg && set->set.data == BH_DATA_PRIORITY) {
@@ -106,7 +110,7 @@ static int on_dynset(struct delinear *d, const struct nftnl_expr *e)
 	if (!s || copy_name(d, name, s->set) < 0)
 		return -1;
 	s->number = (uint32_t)timeout;
-	return key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY), set->key_len, s);
+	return key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY), set, s);
 }
 
 /* ---- the rest */

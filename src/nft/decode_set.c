@@ -269,16 +269,13 @@ static int intervals_join(const struct end *ends, size_t n, size_t len, struct b
 	return 0;
 }
 
-int nft_decode_intervals(struct nft_seen_set *s)
+static int intervals_decode(struct nft_seen_set *s)
 {
 	struct bh_set joined = {0};
-	struct end *ends;
 	size_t n = s->set.elems.n;
+	struct end *ends = calloc(n, sizeof(*ends));
 	int r;
 
-	if (!(s->kernel_flags & NFT_SET_INTERVAL) || (s->kernel_flags & NFT_SET_CONCAT) || s->set.n_key != 1 || n == 0)
-		return 0;
-	ends = calloc(n, sizeof(*ends));
 	if (!ends)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
@@ -290,6 +287,21 @@ int nft_decode_intervals(struct nft_seen_set *s)
 	s->set.elems.v = joined.elems.v;
 	s->set.elems.n = joined.elems.n;
 	s->set.elems.cap = joined.elems.cap;
+	return r;
+}
+
+int nft_decode_intervals(struct nft_seen_set *s)
+{
+	int r = 0;
+
+	if (!(s->kernel_flags & NFT_SET_INTERVAL) || s->set.n_key == 0 || s->set.elems.n == 0)
+		return 0;
+	if (!(s->kernel_flags & NFT_SET_CONCAT) || s->set.n_key == 1)
+		r = intervals_decode(s);
+	bh_vec_foreach(e, &s->set.elems) {
+		nft_key_swap(s->set.key, s->set.n_key, e->key);
+		nft_key_swap(s->set.key, s->set.n_key, e->key_end);
+	}
 	return r;
 }
 

@@ -99,6 +99,18 @@ static int add_rules(struct nft_batch *b, const struct bh_change *c, struct bh_e
 	return r;
 }
 
+/* The IR's order of keys is that of bytes, and a range of numbers in host order is none of bytes. */
+static bool is_host_range(const struct bh_set *set, const struct bh_elem *e)
+{
+	for (size_t i = 0; i < set->n_key; i++) {
+		size_t off = bh_key_offset(set->key, i);
+
+		if (nft_field_load(set->key[i])->host && memcmp(e->key + off, e->key_end + off, bh_field_info(set->key[i])->size))
+			return true;
+	}
+	return false;
+}
+
 /* What would come back from the kernel otherwise than it went. */
 static int elems_check(const struct bh_change *c, struct bh_error *err)
 {
@@ -106,7 +118,7 @@ static int elems_check(const struct bh_change *c, struct bh_error *err)
 
 	for (size_t i = 0; i < c->elems.n; i++) {
 		const struct bh_elem *e = c->elems.v[i];
-		bool wrong = c->set->flags & BH_SET_INTERVAL ? memcmp(e->key_end, e->key, sizeof(e->key)) < 0 :
+		bool wrong = c->set->flags & BH_SET_INTERVAL ? memcmp(e->key_end, e->key, sizeof(e->key)) < 0 || is_host_range(c->set, e) :
 							       memcmp(e->key_end, zero, sizeof(zero)) != 0;
 
 		if (wrong)

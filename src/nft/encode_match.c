@@ -182,8 +182,21 @@ static int load_field(struct linear *l, enum bh_field f, size_t slot)
 	return linear_refuse(l, -EINVAL, "a field that does not exist");
 }
 
-/* A concatenation in adjacent registers. */
-int linear_key(struct linear *l, const struct bh_stmt *s)
+int linear_swap(struct linear *l, size_t slot)
+{
+	struct nftnl_expr *e = linear_expr(l, "byteorder");
+
+	if (!e)
+		return linear_no_expr(l);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, nft_reg(slot));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, nft_reg(slot));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_LEN, sizeof(uint32_t));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SIZE, sizeof(uint32_t));
+	return 0;
+}
+
+int linear_key(struct linear *l, const struct bh_stmt *s, bool interval)
 {
 	size_t slot = 0;
 	int r = 0;
@@ -194,6 +207,8 @@ int linear_key(struct linear *l, const struct bh_stmt *s)
 		r = need(l, s->fields[i]);
 	for (size_t i = 0; i < s->n_fields && r == 0; i++) {
 		r = load_field(l, s->fields[i], slot);
+		if (r == 0 && interval && nft_field_load(s->fields[i])->host)
+			r = linear_swap(l, slot);
 		slot += nft_padded(bh_field_info(s->fields[i])->size) / 4;
 	}
 	return r;
@@ -302,21 +317,14 @@ static int match_masked(struct linear *l, const struct bh_stmt *s, size_t size)
 static int match_ordered(struct linear *l, const struct bh_stmt *s, uint32_t op, size_t size)
 {
 	uint8_t value[16];
-	struct nftnl_expr *e;
 
 	memcpy(value, s->value, sizeof(value));
 	if (nft_field_load(s->fields[0])->host && op != NFT_CMP_EQ && op != NFT_CMP_NEQ) {
 		uint32_t v;
+		int r = linear_swap(l, 0);	/* cmp compares bytes: only network order has the order of numbers */
 
-		/* cmp compares bytes: only network order has the order of numbers */
-		e = linear_expr(l, "byteorder");
-		if (!e)
-			return linear_no_expr(l);
-		nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
-		nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
-		nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
-		nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_LEN, sizeof(v));
-		nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SIZE, sizeof(v));
+		if (r < 0)
+			return r;
 		memcpy(&v, value, sizeof(v));
 		v = htonl(v);
 		memcpy(value, &v, sizeof(v));

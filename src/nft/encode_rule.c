@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int stmt_anonymous(struct linear *l, const struct bh_stmt *s, enum bh_data data, uint32_t id, const char *name)
+static int stmt_anonymous(struct linear *l, const struct bh_stmt *s, enum bh_data data, uint32_t id, const char *name,
+	bool *ret_interval)
 {
 	struct bh_set set = {.n_key = s->n_fields, .data = data};
 	struct nft_elems how = {.family = l->c->family, .set = name, .id = id, .key = s->fields, .n_key = s->n_fields, .data = data};
@@ -25,7 +26,7 @@ static int stmt_anonymous(struct linear *l, const struct bh_stmt *s, enum bh_dat
 			set.flags |= BH_SET_INTERVAL;
 		r = bh_vec_push(&elems, e);
 	}
-	how.interval = set.flags & BH_SET_INTERVAL;
+	how.interval = *ret_interval = set.flags & BH_SET_INTERVAL;
 	for (size_t i = 0; i < elems.n && r == 0; i++)
 		if (memcmp(elems.v[i]->key_end, how.interval ? elems.v[i]->key : zero, sizeof(zero)) != 0 &&
 			(!how.interval || memcmp(elems.v[i]->key_end, elems.v[i]->key, sizeof(zero)) < 0))
@@ -38,23 +39,46 @@ static int stmt_anonymous(struct linear *l, const struct bh_stmt *s, enum bh_dat
 	return r;
 }
 
+static int set_name_cmp(const void *name, const void *set)
+{
+	return strcmp(name, ((const struct bh_set *)set)->name);
+}
+
+/* Is the named set one of intervals? Only asked where it makes a difference. A plan's tables are sorted. */
+static bool named_interval(const struct linear *l, const struct bh_stmt *s)
+{
+	const struct bh_table *t = l->c->table;
+	const struct bh_set *set;
+	bool host = false;
+
+	for (size_t i = 0; i < s->n_fields && i < BH_FIELDS_MAX; i++)
+		host = host || nft_field_load(s->fields[i])->host;
+	if (!host || !t || t->sets.n == 0)
+		return false;
+	set = bsearch(s->set, t->sets.v, t->sets.n, sizeof(t->sets.v[0]), set_name_cmp);
+	return set && (set->flags & BH_SET_INTERVAL);
+}
+
 static int stmt_lookup(struct linear *l, const struct bh_stmt *s, enum bh_data data)
 {
 	const char *name = *s->set ? s->set : data == BH_DATA_NONE ? "__set%d" : "__map%d";
 	uint32_t id = 0;
+	bool interval = false;
 	struct nftnl_expr *e;
 	int r;
 
 	for (size_t i = 0; i < s->n_fields && i < BH_FIELDS_MAX; i++)
 		if (nft_field_load(s->fields[i])->shift && (*s->set || s->n_fields > 1))
 			return linear_refuse(l, -EOPNOTSUPP, "ip dscp can only be looked up alone, in an anonymous set");
-	if (!*s->set) {
+	if (*s->set) {
+		interval = named_interval(l, s);
+	} else {
 		id = ++l->b->next_set_id;
-		r = stmt_anonymous(l, s, data, id, name);
+		r = stmt_anonymous(l, s, data, id, name, &interval);
 		if (r < 0)
 			return r;
 	}
-	r = linear_key(l, s);
+	r = linear_key(l, s, interval);
 	if (r < 0)
 		return r;
 	e = linear_expr(l, "lookup");
@@ -165,7 +189,7 @@ static int stmt_reject(struct linear *l, const struct bh_stmt *s)
 static int stmt_update(struct linear *l, const struct bh_stmt *s)
 {
 	struct nftnl_expr *e;
-	int r = linear_key(l, s);
+	int r = linear_key(l, s, false);
 
 	if (r < 0)
 		return r;

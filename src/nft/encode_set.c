@@ -155,10 +155,6 @@ int nft_encode_set(struct nft_batch *b, const struct bh_change *c, const struct 
 		return -ENOMEM;
 	if (set->n_key == 0 || set->n_key > BH_FIELDS_MAX || bh_key_size(set->key, set->n_key) > BH_KEY_MAX)
 		return bh_fail(err, -EINVAL, "set %s %s: no key, or one that is too wide", nft_family_name(c->family), set->name);
-	/* rbtree compares bytes: a number in host order would be cut up wrongly on little-endian machines */
-	if ((set->flags & BH_SET_INTERVAL) && nft_field_load(set->key[0])->host)
-		return bh_fail(err, -EINVAL, "set %s %s: intervals of %s are not supported", nft_family_name(c->family), set->name,
-			bh_field_info(set->key[0])->text);
 	if (!set_userdata(u, set))
 		return bh_fail(err, -EINVAL, "set %s %s: its type cannot be described", nft_family_name(c->family), set->name);
 	if (nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE_NAME) < 0 || nftnl_set_set_str(s, NFTNL_SET_NAME, set->name) < 0 ||
@@ -172,12 +168,11 @@ int nft_encode_set(struct nft_batch *b, const struct bh_change *c, const struct 
 	return 0;
 }
 
-static void put_key(struct nlmsghdr *nlh, uint16_t type, const uint8_t *key, size_t len, const struct nft_elems *how)
+static void put_key(struct nlmsghdr *nlh, uint16_t type, const uint8_t *key, size_t len)
 {
 	struct nlattr *nest = mnl_attr_nest_start(nlh, type);
-	uint8_t shifted = (uint8_t)(key[0] << how->shift);
 
-	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, how->shift ? &shifted : key);
+	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, key);
 	mnl_attr_nest_end(nlh, nest);
 }
 
@@ -256,9 +251,9 @@ static int emit_elem(struct emit *m, const uint8_t *key, const uint8_t *key_end,
 	nest = mnl_attr_nest_start(m->nlh, (uint16_t)(++m->n));
 	if (end)
 		mnl_attr_put_u32(m->nlh, NFTA_SET_ELEM_FLAGS, htonl(NFT_SET_ELEM_INTERVAL_END));
-	put_key(m->nlh, NFTA_SET_ELEM_KEY, key, m->len, m->how);
+	put_key(m->nlh, NFTA_SET_ELEM_KEY, key, m->len);
 	if (key_end)
-		put_key(m->nlh, NFTA_SET_ELEM_KEY_END, key_end, m->len, m->how);
+		put_key(m->nlh, NFTA_SET_ELEM_KEY_END, key_end, m->len);
 	if (!end && m->type == NFT_MSG_NEWSETELEM)
 		put_data(m->nlh, m->how, e);
 	mnl_attr_nest_end(m->nlh, nest);
@@ -283,23 +278,26 @@ static bool key_is_zero(const uint8_t *key, size_t len)
 	return true;
 }
 
-/* The last key of an element; one that has none is a single key. */
-static const uint8_t *key_last(const struct bh_elem *e, size_t len)
+/* A key as the kernel has it. In sets of intervals nft keeps numbers in network order, which is the order of bytes. */
+static void key_to_kernel(const struct nft_elems *how, const uint8_t *key, uint8_t ret[BH_KEY_MAX])
 {
-	return memcmp(e->key_end, e->key, len) > 0 ? e->key_end : e->key;
+	memcpy(ret, key, BH_KEY_MAX);
+	ret[0] = (uint8_t)(ret[0] << how->shift);
+	if (how->interval)
+		nft_key_swap(how->key, how->n_key, ret);
 }
 
-static int emit_interval(struct emit *m, const struct bh_elem *e, bool first)
+static int emit_interval(struct emit *m, const uint8_t *key, const uint8_t *last, const struct bh_elem *e, bool first)
 {
 	static const uint8_t zero[BH_KEY_MAX];
 	uint8_t next[BH_KEY_MAX];
 
 	/* nft begins with the end of an interval before the first one; it expects that in a listing too */
-	if (first && m->type == NFT_MSG_NEWSETELEM && !key_is_zero(e->key, m->len) && emit_elem(m, zero, NULL, NULL, true) < 0)
+	if (first && m->type == NFT_MSG_NEWSETELEM && !key_is_zero(key, m->len) && emit_elem(m, zero, NULL, NULL, true) < 0)
 		return -ENOMEM;
-	if (emit_elem(m, e->key, NULL, e, false) < 0)
+	if (emit_elem(m, key, NULL, e, false) < 0)
 		return -ENOMEM;
-	return key_next(key_last(e, m->len), m->len, next) ? emit_elem(m, next, NULL, NULL, true) : 0;
+	return key_next(last, m->len, next) ? emit_elem(m, next, NULL, NULL, true) : 0;
 }
 
 int nft_encode_elems(struct nft_batch *b, uint16_t type, const struct bh_change *c, size_t rule, const struct nft_elems *how,
@@ -309,14 +307,18 @@ int nft_encode_elems(struct nft_batch *b, uint16_t type, const struct bh_change 
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct bh_elem *e = elems[i];
+		uint8_t key[BH_KEY_MAX], last[BH_KEY_MAX];
 
-		if (!how->interval)
-			r = emit_elem(&m, e->key, NULL, e, false);
-		else if (how->n_key > 1)	/* pipapo keeps both ends in one element */
-			r = emit_elem(&m, e->key, key_last(e, m.len), e, false);
+		key_to_kernel(how, elems[i]->key, key);
+		if (!how->interval) {
+			r = emit_elem(&m, key, NULL, elems[i], false);
+			continue;
+		}
+		key_to_kernel(how, elems[i]->key_end, last);
+		if (how->n_key > 1)	/* pipapo keeps both ends in one element */
+			r = emit_elem(&m, key, last, elems[i], false);
 		else
-			r = emit_interval(&m, e, i == 0);
+			r = emit_interval(&m, key, last, elems[i], i == 0);
 	}
 	emit_close(&m);
 	return r;

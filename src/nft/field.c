@@ -40,6 +40,8 @@ static const struct nft_load loads[BH_FIELD_MAX] = {
 	[BH_CT_REPLY_IP_SADDR] = CT(NFT_CT_SRC_IP, REPLY),
 	[BH_CT_REPLY_IP6_SADDR] = CT(NFT_CT_SRC_IP6, REPLY),
 	[BH_CT_ORIG_PROTO_DST] = CT(NFT_CT_PROTO_DST, ORIGINAL),
+	[BH_CT_PROTOCOL] = CT(NFT_CT_PROTOCOL, -1),
+	[BH_CT_REPLY_PROTO_SRC] = CT(NFT_CT_PROTO_SRC, REPLY),
 	[BH_IP_DSCP] = PAYLOAD(NETWORK, 1, DESC_IP, 3, .net = NFT_NET_IP, .mask = 0xfc, .shift = 2),
 	[BH_IP_PROTOCOL] = PAYLOAD(NETWORK, 9, DESC_IP, 9, .net = NFT_NET_IP),
 	[BH_IP_SADDR] = PAYLOAD(NETWORK, 12, DESC_IP, 11, .net = NFT_NET_IP),
@@ -65,6 +67,7 @@ static const struct nft_load loads[BH_FIELD_MAX] = {
 	[BH_ARP_OPERATION] = PAYLOAD(NETWORK, 6, DESC_ARP, 5, .net = NFT_NET_ARP),
 	[BH_ARP_SADDR_ETHER] = PAYLOAD(NETWORK, 8, DESC_ARP, 6, .net = NFT_NET_ARP),
 	[BH_ARP_SADDR_IP] = PAYLOAD(NETWORK, 14, DESC_ARP, 7, .net = NFT_NET_ARP),
+	[BH_ARP_DADDR_IP] = PAYLOAD(NETWORK, 24, DESC_ARP, 9, .net = NFT_NET_ARP),
 };
 
 const struct nft_load *nft_field_load(enum bh_field f)
@@ -164,6 +167,20 @@ size_t nft_padded(size_t size)
 size_t nft_key_len(const enum bh_field *fields, size_t n)
 {
 	return n == 1 ? bh_field_info(fields[0])->size : bh_key_size(fields, n);
+}
+
+void nft_key_swap(const enum bh_field *fields, size_t n, uint8_t key[BH_KEY_MAX])
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t off = bh_key_offset(fields, i);
+		uint32_t v;
+
+		if (!loads[fields[i]].host || off + sizeof(v) > BH_KEY_MAX)
+			continue;
+		memcpy(&v, key + off, sizeof(v));
+		v = htonl(v);
+		memcpy(key + off, &v, sizeof(v));
+	}
 }
 
 static const struct {

@@ -50,6 +50,9 @@ uint32_t nft_key_byteorder(const enum bh_field *fields, size_t n);
 size_t nft_key_len(const enum bh_field *fields, size_t n);
 size_t nft_padded(size_t size);
 
+/* Turns the fields that are numbers in host order to network order, or back. */
+void nft_key_swap(const enum bh_field *fields, size_t n, uint8_t key[BH_KEY_MAX]);
+
 int nft_family(enum bh_family f);		/* NFPROTO_* */
 const char *nft_family_name(enum bh_family f);
 /* -1 when it is none of ours. */

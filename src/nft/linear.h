@@ -25,8 +25,10 @@ int linear_refuse(struct linear *l, int code, const char *why);
 /* An expression at the end of the rule, NULL for none: then return linear_no_expr(), which says why. */
 struct nftnl_expr *linear_expr(struct linear *l, const char *name);
 int linear_no_expr(struct linear *l);
-/* The fields of S in adjacent registers, from the first on. */
-int linear_key(struct linear *l, const struct bh_stmt *s);
+/* The fields of S in adjacent registers, from the first on; as an INTERVAL set wants them. */
+int linear_key(struct linear *l, const struct bh_stmt *s, bool interval);
+/* The number in register SLOT from host to network order. */
+int linear_swap(struct linear *l, size_t slot);
 /* The match at *I of RULE and those after it that go into one load with it; *I is left at the last of them. */
 int linear_match(struct linear *l, const struct bh_nft_rule *rule, size_t *i);
 
