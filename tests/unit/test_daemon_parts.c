@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/daemon/lock.h"
+#include "../../src/daemon/manager.h"
+#include "../../src/daemon/options.h"
+#include "../../src/daemon/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define GOOD "version: 1\nmode: enforce\nzones:\n  web: {select: {labels: {tier: web}}}\n"
+
+static char dir[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/bh-test-%d-XXXXXX", getpid());
+	assert_non_null(mkdtemp(dir));
+	return 0;
+}
+
+static void remove_all(const char *path)
+{
+	static const char *const names[] = { "state/good/conf.d/10.yaml", "state/good/conf.d", "state/good/bulkhead.yaml", "state/good",
+		"state", "conf.d/10.yaml", "conf.d", "bulkhead.yaml", "resolv.conf" };
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
+		char p[200];
+
+		snprintf(p, sizeof(p), "%s/%s", path, names[i]);
+		if (unlink(p) < 0)
+			(void)rmdir(p);
+	}
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	remove_all(dir);
+	assert_int_equal(rmdir(dir), 0);
+	return 0;
+}
+
+static void write_text(const char *name, const char *text)
+{
+	char p[200];
+	FILE *f;
+
+	snprintf(p, sizeof(p), "%s/%s", dir, name);
+	f = fopen(p, "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fchmod(fileno(f), 0644), 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static struct bh_policy *load(const char *path)
+{
+	struct bh_policy *p = NULL;
+	struct bh_diags d = {0};
+
+	assert_int_equal(bh_config_load(path, BH_CONFIG_CONF_D, &p, &d), 0);
+	bh_diags_clear(&d);
+	return p;
+}
+
+static void test_state_round_trip(void **state)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *first = NULL, *again = NULL, *third = NULL;
+	struct bh_error err = {0};
+	char config[200], kept[200];
+
+	(void)state;
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	snprintf(kept, sizeof(kept), "%s/state", dir);
+	assert_int_equal(bh_state_load(kept, &again, &err), -ENOENT);
+	memset(&err, 0, sizeof(err));
+	write_text("bulkhead.yaml", GOOD);
+	snprintf(config, sizeof(config), "%s/conf.d", dir);
+	assert_int_equal(mkdir(config, 0755), 0);
+	write_text("conf.d/10.yaml", "version: 1\nzones:\n  db: {select: {labels: {tier: db}}}\n");
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	first = load(config);
+	if (bh_state_keep(kept, config, first, &err) < 0)
+		fail_msg("%s", err.msg);
+	/* The files may go; what was kept says the same, with the same places. */
+	write_text("bulkhead.yaml", "version: 1\nmode: [broken\n");
+	if (bh_state_load(kept, &again, &err) < 0) {
+		/* Refused because others than root can write: the owner of this test's files is not root. */
+		assert_int_not_equal(geteuid(), 0);
+		return;
+	}
+	assert_int_equal(again->zones.n, 2);
+	assert_string_equal(again->zones.v[0].loc.file, "bulkhead.yaml");
+	assert_int_equal(again->zones.v[0].loc.line, 4);
+	/* Kept again: exchanged whole, the file of conf.d that went is not resurrected. */
+	write_text("bulkhead.yaml", GOOD);
+	snprintf(config, sizeof(config), "%s/conf.d/10.yaml", dir);
+	assert_int_equal(unlink(config), 0);
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	third = load(config);
+	assert_int_equal(bh_state_keep(kept, config, third, &err), 0);
+	bh_policy_free(again);
+	again = NULL;
+	assert_int_equal(bh_state_load(kept, &again, &err), 0);
+	assert_int_equal(again->zones.n, 1);
+}
+
+static void test_state_file_changed_meanwhile(void **state)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL, *kept_policy = NULL;
+	struct bh_error err = {0};
+	char config[200], kept[200];
+
+	(void)state;
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	snprintf(kept, sizeof(kept), "%s/state", dir);
+	write_text("bulkhead.yaml", GOOD);
+	policy = load(config);
+	write_text("bulkhead.yaml", "version: 1\nmode: audit\n");
+	assert_int_equal(bh_state_keep(kept, config, policy, &err), -ESTALE);
+	assert_int_equal(bh_state_load(kept, &kept_policy, NULL), -ENOENT);
+}
+
+static void test_state_unwritable(void **state)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
+	struct bh_error err = {0};
+	char config[200];
+
+	(void)state;
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	write_text("bulkhead.yaml", GOOD);
+	policy = load(config);
+	assert_true(bh_state_keep("/proc/bulkhead", config, policy, &err) < 0);
+	assert_non_null(strstr(err.msg, "/proc/bulkhead"));
+}
+
+static void test_lock(void **state)
+{
+	struct bh_lock lock = { .fd = -1 }, other = { .fd = -1 };
+	struct bh_error err = {0};
+	pid_t holder = 0, child, parent = getpid();
+	int status;
+
+	(void)state;
+	assert_int_equal(bh_lock_take(dir, &lock, &holder, &err), 0);
+	child = fork();	/* a record lock is its process's */
+	if (child == 0) {
+		int r = bh_lock_take(dir, &other, &holder, &err);
+
+		_exit(r == -EBUSY && holder == parent && strstr(err.msg, "already") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	bh_lock_release(&lock, true);
+	bh_lock_release(&lock, true);
+	assert_int_equal(bh_lock_take(dir, &lock, &holder, &err), 0);
+	bh_lock_release(&lock, true);
+}
+
+static int parse(struct bh_options *o, int argc, const char *const *words, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		argv[i] = strdup(words[i]);
+	argv[argc] = NULL;
+	return bh_options_parse(argc, argv, o);
+}
+
+static void test_options(void **state)
+{
+	static const char *const none[] = { "bulkheadd" };
+	static const char *const many[] = { "bulkheadd", "--config", "/c", "--socket=/s", "--state", "/d", "--runtime", "docker=/a.sock",
+		"--runtime", "docker=/b.sock", "--foreground", "--once" };
+	static const char *const bad[][2] = { { "--runtime", "docker" }, { "--runtime", "lxd=/x" }, { "--nothing", "x" }, { "word", "x" } };
+	struct bh_options o;
+	char *argv[16];
+
+	(void)state;
+	assert_int_equal(parse(&o, 1, none, argv), 0);
+	assert_string_equal(o.config, "/etc/bulkhead/bulkhead.yaml");
+	assert_string_equal(o.socket, "/run/bulkhead/control.sock");
+	assert_int_equal(o.runtimes.n, 1);
+	assert_int_equal(o.action, BH_ACTION_RUN);
+	bh_options_clear(&o);
+	free(argv[0]);
+	assert_int_equal(parse(&o, BH_ARRAY_SIZE(many), many, argv), 0);
+	assert_string_equal(o.config, "/c");
+	assert_int_equal(o.runtimes.n, 2);
+	assert_string_equal(o.runtimes.v[1].socket, "/b.sock");
+	assert_int_equal(o.action, BH_ACTION_ONCE);
+	assert_true(o.foreground);
+	bh_options_clear(&o);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(many); i++)
+		free(argv[i]);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(bad); i++) {
+		const char *const words[] = { "bulkheadd", bad[i][0], bad[i][1] };
+
+		assert_int_equal(parse(&o, 3, words, argv), -EINVAL);
+		for (int k = 0; k < 3; k++)
+			free(argv[k]);
+	}
+}
+
+static void test_resolvers(void **state)
+{
+	struct bh_host host = {0};
+	char path[200], text[BH_ADDR_TEXT];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/resolv.conf", dir);
+	write_text("resolv.conf", "# nameserver 9.9.9.9\nnameserver 127.0.0.53\n  nameserver\t192.0.2.1\nnameserver 192.0.2.1\n"
+		"nameserver fe80::1%eth0\nnameserver ::1\nnameserver nonsense\noptions edns0\nnameserver 2001:db8::1");
+	assert_int_equal(bh_host_add_resolvers(&host, path), 0);
+	assert_int_equal(host.resolvers.n, 3);
+	assert_string_equal(bh_addr_text(&host.resolvers.v[0], text), "192.0.2.1");
+	assert_string_equal(bh_addr_text(&host.resolvers.v[1], text), "fe80::1");
+	assert_string_equal(bh_addr_text(&host.resolvers.v[2], text), "2001:db8::1");
+	bh_vec_clear(&host.resolvers);
+	assert_int_equal(bh_host_add_resolvers(&host, "/nonexistent"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_state_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state_file_changed_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state_unwritable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test_setup_teardown(test_resolvers, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("daemon_parts", tests, NULL, NULL);
+}
