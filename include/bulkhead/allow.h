@@ -81,6 +81,21 @@ bool bh_portset_is_empty(const struct bh_portset *s);
 bool bh_portset_covers(const struct bh_portset *a, const struct bh_portset *b);	/* all of B is in A */
 void bh_portset_print(const struct bh_portset *s, struct bh_buf *out);	/* "tcp/80, udp", "every port" or "nothing" */
 
+/* Pairs by zones, for looking up many times. Points into the bh_allows, which must outlive it and not grow. */
+struct bh_allow_index {
+	BH_VEC(const struct bh_allow *) v;	/* those between the same two zones together, by rule */
+};
+int bh_allow_index_make(const struct bh_allows *allows, struct bh_allow_index *ret);	/* 0 or -ENOMEM */
+void bh_allow_index_clear(struct bh_allow_index *i);
+/* All pairs between the zones of FROM and TO whatever the values: the first of *RET_N. */
+const struct bh_allow *const *bh_allow_index_find(const struct bh_allow_index *i, const struct bh_end *from,
+	const struct bh_end *to, size_t *ret_n);
+
+/* "May FROM open connections to TO, and where": the ports of all pairs of INDEX that join the two concrete ends, ADDED to
+ * *RET. RULES are those that were expanded. 0 or -ENOMEM. */
+int bh_allow_open(const struct bh_rule *rules, const struct bh_allow_index *index, const struct bh_end *from,
+	const struct bh_end *to, struct bh_portset *ret);
+
 /* What the pair A, stemming from RULES, opens: the rule's ports, for dns only what of them is tcp/53 and udp/53 (without ports: both; it
  * may be nothing). ADDED to *RET. 0 or -ENOMEM. */
 int bh_allow_ports(const struct bh_rule *rules, const struct bh_allow *a, struct bh_portset *ret);

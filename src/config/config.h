@@ -101,7 +101,8 @@ struct bh_key {
 	unsigned flags;
 };
 
-/* Reads a mapping by a table of at most 32 keys. WHERE names it in messages ("a zone"). Returns a mask of the keys (by index) that are there. */
+/* Reads a mapping by a table of at most 32 keys. WHERE names it in messages ("a zone"). Returns a mask of the keys (by index) that
+ * are there, also misspelt: what is misspelt is not missing too. */
 unsigned bh_cfg_map(struct bh_cfg *c, const struct bh_node *map, const char *where, const struct bh_key *keys, size_t n,
 	void *target);
 bool bh_cfg_is_map(struct bh_cfg *c, const struct bh_node *n, const char *what);	/* and not empty */
@@ -131,6 +132,7 @@ bool bh_cfg_unenforced(struct bh_cfg *c, enum bh_unenforced_place place, const c
 
 /* read.c: a document's tree into the policy. zone.c, select.c, rule.c: parts of it. */
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc);
+/* TARGET: a bool, set when the zones were read. */
 void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

@@ -241,7 +241,7 @@ int bh_diags_print(const struct bh_diags *d, struct bh_buf *out)
 		if (g->line)
 			bh_buf_printf(out, ":%u:%u", g->line, g->column);
 		bh_buf_printf(out, ": %s: %s\n", g->severity == BH_SEVERITY_ERROR ? "error" : "warning", g->message);
-		if (g->source)
+		if (g->source && *g->source)
 			bh_buf_printf(out, "  %s\n  %*s\n", g->source, (int)g->caret, "^");
 	}
 	return out->err;

@@ -48,16 +48,17 @@ static void read_deny(struct bh_cfg *c, const struct bh_node *key, const struct 
 
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 {
-	enum { VERSION_KEY, MODE_KEY };
+	enum { VERSION_KEY, MODE_KEY, ZONES_KEY };
 	static const struct bh_key keys[] = {
 		[VERSION_KEY] = {"version", read_version, 0},
 		[MODE_KEY] = {"mode", read_mode, BH_KEY_MAIN},
+		[ZONES_KEY] = {"zones", bh_cfg_zones, 0},
 		{"deny", read_deny, BH_KEY_MAIN},
-		{"zones", bh_cfg_zones, 0},
 		{"allow", bh_cfg_allow, 0},
 		{"expect", bh_cfg_expect, 0},
 	};
 	struct bh_loc start = {.file = doc->file, .line = 1, .column = 1};
+	bool zones_read = false;
 	unsigned seen;
 
 	c->doc = doc;
@@ -70,7 +71,8 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		c->partial = true;
 		return;
 	}
-	seen = bh_cfg_map(c, doc->root, "the file", keys, BH_ARRAY_SIZE(keys), NULL);
+	seen = bh_cfg_map(c, doc->root, "the file", keys, BH_ARRAY_SIZE(keys), &zones_read);
+	c->partial |= (seen & 1u << ZONES_KEY) && !zones_read;	/* misspelt */
 	if (doc->main && !(seen & 1u << MODE_KEY))
 		bh_cfg_error(c, &start, "'mode' is missing: write 'mode: enforce', or 'mode: audit' to only log");
 }

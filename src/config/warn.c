@@ -9,162 +9,138 @@
 
 #define WORK_MAX 4000000u	/* comparisons of rules; beyond it the rest is not compared */
 
-/* A pair with the ports that it opens. */
+/* The rules taken apart, and how much was compared. */
 struct opened {
-	const struct bh_allow *allow;
-	struct bh_portset ports;
-};
-
-struct openeds {
-	BH_VEC(struct opened) v;	/* by zones, then by rule */
+	const struct bh_policy *policy;
+	struct bh_allows allows;
+	struct bh_allow_index index;
 	size_t work;
 };
 
-static int opened_cmp(const void *x, const void *y)
+/* The pairs of a rule lie together in allows. */
+static size_t rule_end(const struct opened *o, size_t first)
 {
-	const struct bh_allow *a = ((const struct opened *)x)->allow, *b = ((const struct opened *)y)->allow;
-	const int i[] = {(int)a->from.builtin, a->from.zone, (int)a->to.builtin, a->to.zone};
-	const int j[] = {(int)b->from.builtin, b->from.zone, (int)b->to.builtin, b->to.zone};
+	size_t end = first;
 
-	for (size_t k = 0; k < BH_ARRAY_SIZE(i); k++)
-		if (i[k] != j[k])
-			return i[k] < j[k] ? -1 : 1;
-	return a->rule < b->rule ? -1 : a->rule > b->rule ? 1 : a < b ? -1 : a > b;
+	while (end < o->allows.v.n && o->allows.v.v[end].rule == o->allows.v.v[first].rule)
+		end++;
+	return end;
 }
 
-static void openeds_clear(struct openeds *o)
-{
-	bh_vec_foreach(i, &o->v)
-		bh_portset_clear(&i->ports);
-	bh_vec_clear(&o->v);
-}
-
-static int openeds_make(const struct bh_policy *p, const struct bh_allows *allows, struct openeds *o)
-{
-	bh_vec_foreach(a, &allows->v) {
-		struct opened *i = bh_vec_add(&o->v);
-
-		if (!i)
-			return -ENOMEM;
-		i->allow = a;
-		if (bh_allow_ports(p->allow.v, a, &i->ports) < 0)
-			return -ENOMEM;
-	}
-	if (o->v.n > 1)
-		qsort(o->v.v, o->v.n, sizeof(*o->v.v), opened_cmp);
-	return 0;
-}
-
-/* The pairs between the two zones of A: the first, and how many. */
-static const struct opened *find_zones(const struct openeds *o, const struct bh_allow *a, size_t *ret_n)
-{
-	size_t low = 0, high = o->v.n, n = 0;
-	struct bh_allow key = *a;
-	struct opened probe = {.allow = &key};
-
-	key.rule = 0;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct bh_allow *m = o->v.v[mid].allow;
-
-		if (!(bh_end_same_zone(&m->from, &a->from) && bh_end_same_zone(&m->to, &a->to)) &&
-			opened_cmp(&o->v.v[mid], &probe) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	while (low + n < o->v.n && bh_end_same_zone(&o->v.v[low + n].allow->from, &a->from) &&
-		bh_end_same_zone(&o->v.v[low + n].allow->to, &a->to))
-		n++;
-	*ret_n = n;
-	return o->v.v + low;
-}
-
-static bool rule_covers_pair(struct openeds *o, size_t rule, const struct bh_allow *a, const struct bh_portset *ports)
+/* Whether one pair of RULE covers A with its PORTS. */
+static bool covers_pair(struct bh_cfg *c, struct opened *o, size_t rule, const struct bh_allow *a,
+	const struct bh_portset *ports)
 {
 	size_t n;
-	const struct opened *v = find_zones(o, a, &n);
+	const struct bh_allow *const *v = bh_allow_index_find(&o->index, &a->from, &a->to, &n);
+	bool covered = false;
 
 	o->work += n;
-	for (size_t i = 0; i < n; i++)
-		if (v[i].allow->rule == rule && bh_allow_covers(v[i].allow, a) && bh_portset_covers(&v[i].ports, ports))
-			return true;
-	return false;
-}
+	for (size_t i = 0; i < n && !covered; i++) {
+		struct bh_portset wide = {0};
 
-/* Whether RULE covers all N pairs at V. */
-static bool rule_covers(const struct bh_policy *p, struct openeds *o, size_t rule, const struct bh_allow *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct bh_portset ports = {0};
-		bool covered = bh_allow_ports(p->allow.v, &v[i], &ports) == 0 && o->work < WORK_MAX &&
-			(bh_portset_is_empty(&ports) || rule_covers_pair(o, rule, &v[i], &ports));
-
-		bh_portset_clear(&ports);
-		if (!covered)
-			return false;
+		if (v[i]->rule != rule || !bh_allow_covers(v[i], a))
+			continue;
+		if (bh_allow_ports(o->policy->allow.v, v[i], &wide) < 0)
+			bh_cfg_oom(c);
+		covered = bh_portset_covers(&wide, ports);
+		bh_portset_clear(&wide);
 	}
-	return true;
+	return covered;
 }
 
-/* A rule that another one covers; of two equal ones the later is told. */
-static void warn_covered(struct bh_cfg *c, const struct bh_allows *allows, struct openeds *o)
+/* Whether RULE covers the pairs from FIRST to END. */
+static bool rule_covers(struct bh_cfg *c, struct opened *o, size_t rule, size_t first, size_t end)
 {
-	const struct bh_policy *p = c->policy;
+	bool covered = true;
+
+	for (size_t i = first; i < end && covered; i++) {
+		struct bh_portset ports = {0};
+
+		if (bh_allow_ports(o->policy->allow.v, &o->allows.v.v[i], &ports) < 0)
+			bh_cfg_oom(c);
+		covered = o->work < WORK_MAX && covers_pair(c, o, rule, &o->allows.v.v[i], &ports);
+		bh_portset_clear(&ports);
+	}
+	return covered;
+}
+
+/* Whether RULE, an earlier one, is covered by LATER: then they are equal and the later is told. */
+static bool told_later(struct bh_cfg *c, struct opened *o, size_t rule, size_t later)
+{
+	size_t first = 0;
+
+	while (first < o->allows.v.n && o->allows.v.v[first].rule != later)
+		first++;
+	return rule_covers(c, o, rule, first, rule_end(o, first));
+}
+
+/* A rule that another one covers. Who covers its first pair may cover all. */
+static void warn_covered(struct bh_cfg *c, struct opened *o)
+{
 	char place[BH_CFG_SHOW];
 
-	for (size_t i = 0, end; i < allows->v.n && o->work < WORK_MAX; i = end) {
-		size_t rule = allows->v.v[i].rule, n;
-		const struct opened *v = find_zones(o, &allows->v.v[i], &n);
+	for (size_t i = 0, end; i < o->allows.v.n && o->work < WORK_MAX; i = end) {
+		const struct bh_allow *a = &o->allows.v.v[i];
+		size_t n;
+		const struct bh_allow *const *v = bh_allow_index_find(&o->index, &a->from, &a->to, &n);
 
-		end = i;
-		while (end < allows->v.n && allows->v.v[end].rule == rule)
-			end++;
-		for (size_t k = 0; k < n; k++) {	/* who covers the first pair may cover all */
-			size_t other = v[k].allow->rule, first = 0;
+		end = rule_end(o, i);
+		for (size_t k = 0; k < n; k++) {
+			size_t other = v[k]->rule;
 
-			if (other == rule || (k > 0 && v[k - 1].allow->rule == other) ||
-				!rule_covers(p, o, other, &allows->v.v[i], end - i))
+			if (other == a->rule || (k > 0 && v[k - 1]->rule == other) || !rule_covers(c, o, other, i, end))
 				continue;
-			if (other > rule) {	/* equal? then the other will be told */
-				while (allows->v.v[first].rule < other)
-					first++;
-				n = first;
-				while (n < allows->v.n && allows->v.v[n].rule == other)
-					n++;
-				if (rule_covers(p, o, rule, &allows->v.v[first], n - first))
-					break;
-			}
-			bh_cfg_warn(c, &p->allow.v[rule].loc, "this rule opens nothing that the rule at %s does not open too",
-				bh_cfg_place(&p->allow.v[other].loc, place));
+			if (other < a->rule || !told_later(c, o, a->rule, other))
+				bh_cfg_warn(c, &o->policy->allow.v[a->rule].loc,
+					"this rule opens nothing that the rule at %s does not open too",
+					bh_cfg_place(&o->policy->allow.v[other].loc, place));
 			break;
 		}
 	}
 }
 
-/* A zone of containers that may reach the internet but no resolver: names will not resolve. */
-static void warn_no_dns(struct bh_cfg *c, const struct bh_allows *allows, struct openeds *o)
+/* Whether a pair of the N at V covers A and opens something. */
+static bool any_covers(struct bh_cfg *c, const struct opened *o, const struct bh_allow *const *v, size_t n,
+	const struct bh_allow *a)
 {
-	bh_vec_foreach(a, &allows->v) {
+	bool found = false;
+
+	for (size_t i = 0; i < n && !found; i++) {
+		struct bh_portset ports = {0};
+
+		if (!bh_allow_covers(v[i], a))
+			continue;
+		if (bh_allow_ports(o->policy->allow.v, v[i], &ports) < 0)
+			bh_cfg_oom(c);
+		found = !bh_portset_is_empty(&ports);
+		bh_portset_clear(&ports);
+	}
+	return found;
+}
+
+/* A zone of containers that may reach the internet but no resolver: names will not resolve. Told at the first such rule. */
+static void warn_no_dns(struct bh_cfg *c, struct opened *o)
+{
+	bh_vec_foreach(a, &o->allows.v) {
 		struct bh_allow dns = *a;
 		_cleanup_buf_ struct bh_buf name = {0};
-		bool has = false;
-		size_t n;
-		const struct opened *v;
+		const struct bh_allow *const *v;
+		size_t n, before = 0;
 
 		if (a->to.builtin != BH_BUILTIN_INTERNET || !bh_end_has_containers(c->policy, &a->from) ||
 			o->work >= WORK_MAX)
 			continue;
-		v = find_zones(o, a, &n);
+		v = bh_allow_index_find(&o->index, &a->from, &a->to, &n);
+		while (before < n && v[before] < a)
+			before++;
 		o->work += n;
-		for (size_t i = 0; i < n && v[i].allow < a; i++)	/* told at the first rule */
-			has |= bh_allow_covers(v[i].allow, a);
+		if (any_covers(c, o, v, before, a))
+			continue;
 		dns.to = (struct bh_end){.zone = -1, .builtin = BH_BUILTIN_DNS};
-		v = find_zones(o, &dns, &n);
+		v = bh_allow_index_find(&o->index, &dns.from, &dns.to, &n);
 		o->work += n;
-		for (size_t i = 0; i < n; i++)
-			has |= bh_allow_covers(v[i].allow, &dns) && !bh_portset_is_empty(&v[i].ports);
-		if (has)
+		if (any_covers(c, o, v, n, &dns))
 			continue;
 		bh_end_print(c->policy, &a->from, &name);
 		if (name.err)
@@ -183,6 +159,7 @@ static void warn_lan(struct bh_cfg *c)
 
 	for (size_t z = 0; z < c->policy->zones.n; z++) {
 		const struct bh_claim *told = NULL;
+		bool holds = false;
 		char text[BH_PREFIX_TEXT];
 
 		if (c->policy->zones.v[z].kind != BH_ZONE_ADDRESSES)
@@ -193,14 +170,17 @@ static void warn_lan(struct bh_cfg *c)
 			for (size_t i = 0; i < BH_ARRAY_SIZE(lan); i++) {
 				struct bh_prefix range = {0};
 
-				if (bh_prefix_parse(lan[i], &range) == 0 &&
-					(bh_prefix_covers(&range, &p->prefix) || bh_prefix_covers(&p->prefix, &range)))
-					told = p;
+				if (bh_prefix_parse(lan[i], &range) < 0 ||
+					(!bh_prefix_covers(&range, &p->prefix) && !bh_prefix_covers(&p->prefix, &range)))
+					continue;
+				told = p;
+				holds = p->prefix.len < range.len;
 			}
 		}
 		if (told)
-			bh_cfg_warn(c, &told->loc, "%s is inside lan: being in zone '%s', it leaves the rules that name lan or world",
-				bh_prefix_text(&told->prefix, text), c->policy->zones.v[z].name);
+			bh_cfg_warn(c, &told->loc, "%s %s lan: being in zone '%s', it leaves the rules that name lan or world",
+				bh_prefix_text(&told->prefix, text), holds ? "holds addresses of" : "is inside",
+				c->policy->zones.v[z].name);
 	}
 }
 
@@ -234,25 +214,24 @@ static void warn_selector(struct bh_cfg *c, const struct bh_selector *s, bool gu
 void bh_cfg_warnings(struct bh_cfg *c)
 {
 	struct bh_loc start = {.file = c->policy->files.v[0], .line = 1, .column = 1};
-	struct bh_allows allows = {0};
-	struct openeds o = {0};
+	struct opened o = {.policy = c->policy};
 	struct bh_error err = {0};
-	int r = bh_allow_expand(c->policy, c->policy->allow.v, c->policy->allow.n, &allows, &err);
+	int r = bh_allow_expand(c->policy, c->policy->allow.v, c->policy->allow.n, &o.allows, &err);
 
 	if (r == -E2BIG) {
 		bh_cfg_error(c, &start, "%s", err.msg);
 		return;
 	}
 	if (r == 0)
-		r = openeds_make(c->policy, &allows, &o);
+		r = bh_allow_index_make(&o.allows, &o.index);
 	if (r == 0) {
-		warn_covered(c, &allows, &o);
-		warn_no_dns(c, &allows, &o);
+		warn_covered(c, &o);
+		warn_no_dns(c, &o);
 	} else {
 		bh_cfg_oom(c);
 	}
-	openeds_clear(&o);
-	bh_allows_clear(&allows);
+	bh_allow_index_clear(&o.index);
+	bh_allows_clear(&o.allows);
 	warn_lan(c);
 	bh_vec_foreach(z, &c->policy->zones)
 		if (z->select)

@@ -258,20 +258,21 @@ static const struct bh_key zone_keys[KEY_MAX] = {
 	[KEY_FORWARDS] = {"forwards", read_forwards, 0},
 };
 
-static void check_metadata(struct bh_cfg *c, const struct target *t)
+static void check_metadata(struct bh_cfg *c, const struct target *t, unsigned seen)
 {
 	t->z->kind = BH_ZONE_BUILTIN;
 	t->z->builtin = BH_BUILTIN_METADATA;
 	for (int k = 0; k < KEY_MAX; k++)
 		if (t->where[k] && k != KEY_DESCRIPTION && k != KEY_CIDRS)
 			bh_cfg_error(c, t->where[k], "'metadata' is built in and may be given cidrs, but no '%s'", zone_keys[k].name);
-	if (!t->where[KEY_CIDRS])
+	if (!(seen & 1u << KEY_CIDRS))
 		bh_cfg_error(c, &t->z->loc, "'metadata' is built in: give it cidrs, or leave it out");
 }
 
 /* What a zone is made of, and that its keys belong together. */
-static void check_kind(struct bh_cfg *c, const struct target *t)
+static void check_kind(struct bh_cfg *c, const struct target *t, unsigned seen)
 {
+	const unsigned any_kind = 1u << KEY_SELECT | 1u << KEY_PER | 1u << KEY_CIDRS | 1u << KEY_INTERFACES;
 	static const enum zone_key only_containers[] = {KEY_PRIORITY, KEY_BANDWIDTH, KEY_CONNECTIONS, KEY_FORWARDS};
 	static const enum zone_key kinds[] = {KEY_SELECT, KEY_PER, KEY_CIDRS, KEY_INTERFACES};
 	enum zone_key first = KEY_MAX;
@@ -288,7 +289,7 @@ static void check_kind(struct bh_cfg *c, const struct target *t)
 		else
 			first = k;
 	}
-	if (first == KEY_MAX)
+	if (!(seen & any_kind))
 		bh_cfg_error(c, &t->z->loc, "zone '%s' needs one of select, per, cidrs or interfaces", t->z->name);
 	t->z->kind = first == KEY_CIDRS ? BH_ZONE_ADDRESSES : first == KEY_INTERFACES ? BH_ZONE_INTERFACES : BH_ZONE_CONTAINERS;
 	for (size_t i = 0; t->z->kind != BH_ZONE_CONTAINERS && i < BH_ARRAY_SIZE(only_containers); i++)
@@ -332,6 +333,7 @@ static void read_zone(struct bh_cfg *c, const struct bh_node *key, const struct 
 {
 	struct target t = {0};
 	char where[64];
+	unsigned seen;
 
 	t.index = c->policy->zones.n;
 	t.z = bh_vec_add(&c->policy->zones);
@@ -348,22 +350,21 @@ static void read_zone(struct bh_cfg *c, const struct bh_node *key, const struct 
 	snprintf(where, sizeof(where), "zone '%s'", key->text);
 	if (!bh_cfg_is_map(c, value, where))
 		return;
-	bh_cfg_map(c, value, where, zone_keys, BH_ARRAY_SIZE(zone_keys), &t);
+	seen = bh_cfg_map(c, value, where, zone_keys, BH_ARRAY_SIZE(zone_keys), &t);
 	if (strcmp(key->text, "metadata") == 0)
-		check_metadata(c, &t);
+		check_metadata(c, &t, seen);
 	else
-		check_kind(c, &t);
+		check_kind(c, &t, seen);
 }
 
 void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
 	char place[BH_CFG_SHOW];
 
-	(void)key, (void)target;
-	if (!bh_cfg_is_map(c, value, "zones")) {
-		c->partial = true;
+	(void)key;
+	if (!bh_cfg_is_map(c, value, "zones"))
 		return;
-	}
+	*(bool *)target = true;
 	bh_vec_foreach(p, &value->pairs) {
 		int first;
 

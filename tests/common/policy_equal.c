@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy_equal.h"
+
+#include <string.h>
+
+#define EACH(a, b, equal)                                                                          \
+	({                                                                                         \
+		bool each_ = (a)->n == (b)->n;                                                     \
+		for (size_t i_ = 0; each_ && i_ < (a)->n; i_++)                                    \
+			each_ = equal(&(a)->v[i_], &(b)->v[i_]);                                   \
+		each_;                                                                             \
+	})
+
+static bool text_equal(char *const *a, char *const *b)
+{
+	return bh_streq(*a, *b);
+}
+
+static bool match_equal(const struct bh_select_match *a, const struct bh_select_match *b)
+{
+	return a->key == b->key && bh_streq(a->label, b->label) && EACH(&a->patterns, &b->patterns, text_equal);
+}
+
+static bool selector_equal(const struct bh_selector *a, const struct bh_selector *b);
+
+static bool selectorp_equal(struct bh_selector *const *a, struct bh_selector *const *b)
+{
+	return selector_equal(*a, *b);
+}
+
+static bool selector_equal(const struct bh_selector *a, const struct bh_selector *b)
+{
+	if (!a || !b)
+		return a == b;
+	return EACH(&a->matches, &b->matches, match_equal) && EACH(&a->any, &b->any, selectorp_equal) &&
+		selector_equal(a->not, b->not);
+}
+
+static bool prefix_equal(const struct bh_prefix *a, const struct bh_prefix *b)
+{
+	return bh_prefix_cmp(a, b) == 0;
+}
+
+static bool rates_equal(const struct bh_rates *a, const struct bh_rates *b)
+{
+	return a->egress_bps == b->egress_bps && a->ingress_bps == b->ingress_bps;
+}
+
+static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
+{
+	return bh_streq(a->name, b->name) && bh_streq(a->description, b->description) && a->kind == b->kind &&
+		a->builtin == b->builtin && selector_equal(a->select, b->select) && a->per == b->per &&
+		bh_streq(a->per_label, b->per_label) && a->has_priority == b->has_priority && a->priority == b->priority &&
+		a->mode == b->mode && rates_equal(&a->container_rates, &b->container_rates) &&
+		rates_equal(&a->zone_rates, &b->zone_rates) && a->conn_max == b->conn_max && a->conn_new == b->conn_new &&
+		a->conn_new_per_minute == b->conn_new_per_minute && EACH(&a->forwards, &b->forwards, prefix_equal) &&
+		EACH(&a->cidrs, &b->cidrs, prefix_equal) && EACH(&a->interfaces, &b->interfaces, text_equal);
+}
+
+static bool ref_equal(const struct bh_zone_ref *a, const struct bh_zone_ref *b)
+{
+	return bh_streq(a->name, b->name) && bh_streq(a->value, b->value) && a->zone == b->zone && a->builtin == b->builtin;
+}
+
+static bool port_equal(const struct bh_port *a, const struct bh_port *b)
+{
+	return a->proto == b->proto && a->all == b->all && a->first == b->first && a->last == b->last;
+}
+
+static bool rule_equal(const struct bh_rule *a, const struct bh_rule *b)
+{
+	return EACH(&a->from, &b->from, ref_equal) && EACH(&a->to, &b->to, ref_equal) && EACH(&a->ports, &b->ports, port_equal) &&
+		a->values == b->values && a->has_values == b->has_values && a->expect_accept == b->expect_accept;
+}
+
+bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
+{
+	return a->mode == b->mode && a->deny == b->deny && EACH(&a->zones, &b->zones, zone_equal) &&
+		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);
+}
