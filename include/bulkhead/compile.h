@@ -40,8 +40,11 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, struct bh_ruleset **ret,
 	struct bh_error *err);
 
-/* The classes and ports to shape, and the netdev table (into RULESET's BH_FAMILY_NETDEV) that classifies. Nothing when
- * no cap is set, or the whole file is in audit. */
+/* The classes and ports to shape, and the rules that classify, added to RULESET (from bh_compile()): a netdev chain
+ * `in_IFINDEX` for each port with an egress cap, and in the bridge table the map `shape_in` (port to class) with the chain
+ * `shape` in postrouting. RULESET is sorted afterwards. Nothing when no cap is set for a container that is attached, or the whole
+ * file is in audit. A direction that this kernel cannot shape is told in shape->missing. 0; -ENOMEM; -ENOSPC beyond
+ * 16,383 zones or 32,768 containers. */
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
 	struct bh_error *err);
 

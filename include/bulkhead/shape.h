@@ -16,10 +16,22 @@ enum bh_direction {
 	BH_DIRECTION_MAX,
 };
 
+/* The handle of both trees, bb:. Beside the ids of zones (BH_ID_MASK in place.h), so that a class that is left on a packet
+ * is told from a handle that the host gave to a qdisc of its own. */
+#define BH_CLASS_ROOT 0xbb0000u
+
+/* Where what nothing classifies goes: bounded by the lowest cap of the tree, so that a lost classification never
+ * lifts a cap, and counted. */
+#define BH_CLASS_DEFAULT 0xbbfffeu
+
+/* Of a port as tc sees it: class_id[BH_INGRESS] is one of these (neither can be a class's id), class_id[BH_EGRESS] 0. */
+#define BH_REDIRECTED 1u
+#define BH_REDIRECT_STALE 2u	/* our filter, but not to the bh-ingress that is there: it drops */
+
 /* One HTB class. rate and ceil in bit/s; they are equal for a cap that nothing is shared under. */
 struct bh_class {
-	uint32_t id;		/* tc handle, 1:N */
-	uint32_t parent;	/* 1:0 for the root */
+	uint32_t id;		/* tc handle, bb:N */
+	uint32_t parent;	/* bb:0 for the root */
 	uint64_t rate_bps;
 	uint64_t ceil_bps;
 	bool leaf;		/* has a queue of its own */
@@ -30,11 +42,12 @@ struct bh_class {
 struct bh_shaped_port {
 	char name[BH_IFNAME];
 	int ifindex;
-	uint32_t class_id[BH_DIRECTION_MAX];	/* 0: this direction is not shaped */
+	uint32_t class_id[BH_DIRECTION_MAX];	/* 0: this direction is not shaped; seen side: BH_REDIRECTED, … */
 };
 
 struct bh_shape {
 	bool present[BH_DIRECTION_MAX];		/* the IFB and its HTB exist / shall exist */
+	bool missing[BH_DIRECTION_MAX];		/* wanted side: a cap is asked for that this kernel cannot hold */
 	BH_VEC(struct bh_class) classes[BH_DIRECTION_MAX];	/* sorted by id */
 	BH_VEC(struct bh_shaped_port) ports;			/* sorted by ifindex */
 };

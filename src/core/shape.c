@@ -83,6 +83,8 @@ static bool ports_equal(const struct bh_shape *a, const struct bh_shape *b)
 			return p == q;
 		if (p->ifindex != q->ifindex || strcmp(p->name, q->name) != 0)
 			return false;
+		if (p->class_id[BH_INGRESS] == BH_REDIRECT_STALE || q->class_id[BH_INGRESS] == BH_REDIRECT_STALE)
+			return false;
 	}
 }
 
@@ -106,6 +108,7 @@ int bh_shape_copy(struct bh_shape **ret, const struct bh_shape *src)
 		return -ENOMEM;
 	for (int d = 0; d < BH_DIRECTION_MAX; d++) {
 		s->present[d] = src->present[d];
+		s->missing[d] = src->missing[d];
 		bh_vec_foreach(c, &src->classes[d])
 			if (bh_vec_push(&s->classes[d], *c) < 0)
 				return -ENOMEM;

@@ -233,6 +233,8 @@ static int read_peers(struct bh_nl *n, struct reading *r)
 
 static int move_links(struct reading *r)
 {
+	if (r->msgs.n)
+		qsort(r->msgs.v, r->msgs.n, sizeof(*r->msgs.v), by_ifindex);
 	bh_vec_foreach(m, &r->msgs) {
 		const struct link_msg *master = m->link.master ? find_msg(r, m->link.master) : NULL;
 
@@ -275,6 +277,24 @@ int bh_tc_read_host(struct bh_nl *n, struct bh_host **ret, struct bh_error *err)
 	bh_vec_clear(&r.msgs);
 	if (e < 0)
 		return bh_fail(err, e == -EINTR ? -EAGAIN : e, "cannot read links and addresses: %s", strerror(-e));
+	*ret = bh_take(host);
+	return 0;
+}
+
+int bh_tc_read_links(struct bh_nl *n, struct bh_host **ret)
+{
+	_cleanup_(bh_host_freep) struct bh_host *host = calloc(1, sizeof(*host));
+	struct reading r = { .host = host };
+	int e;
+
+	if (!host)
+		return -ENOMEM;
+	e = dump_links(n, -1, on_link, &r);
+	if (e == 0)
+		e = move_links(&r);
+	bh_vec_clear(&r.msgs);
+	if (e < 0)
+		return e;
 	*ret = bh_take(host);
 	return 0;
 }

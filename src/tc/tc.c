@@ -17,17 +17,12 @@ static int kernel_host(struct bh_tc *t, struct bh_host **ret, struct bh_error *e
 
 static int kernel_observe(struct bh_tc *t, struct bh_shape **ret, struct bh_error *err)
 {
-	(void)t;
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : bh_fail(err, -ENOMEM, "no memory");
+	return bh_tc_read_shape(&kernel_of(t)->nl, &kernel_of(t)->kinds, ret, err);
 }
 
 static int kernel_apply(struct bh_tc *t, const struct bh_shape *wanted, const struct bh_shape *seen, struct bh_error *err)
 {
-	(void)t;
-	if (!bh_shape_equal(wanted, seen))
-		return bh_fail(err, -EOPNOTSUPP, "shaping is not there yet");
-	return 0;
+	return bh_tc_write_shape(kernel_of(t), wanted, seen, err);
 }
 
 static int kernel_bridge_calls(struct bh_tc *t, const char *bridge, bool ip, bool ip6, struct bh_error *err)

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Caps to classes, ports and the rules that classify. Both directions are told apart by the port alone:
+ * - what leaves a container meets the netdev chain of its port, which names the class and sends it through bh-egress;
+ * - what goes to it gets its class in the bridge table's postrouting, by the port that it is about to leave through, just
+ *   before tc redirects it to bh-ingress. (The netdev egress hook would be the obvious place, but packets that come from an
+ *   IFB pass it by: the kernel marks them with nf_skip_egress, and so what one shaped container sends to another
+ *   on the same bridge would take the sender's class.) */
+#include <bulkhead/compile.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Minors of zones are the low half of their ids; those of containers come after, by the number of their first port:
+ * nothing is remembered, nothing moves when others come and go, and a restart finds the same. */
+#define FIRST_CONTAINER 0x4000u
+#define CONTAINERS 0x8000u
+/* Beside a zone's cap its containers are promised nothing, so that all of it is shared evenly; HTB wants a rate all the
+ * same. The promises of 4,096 containers make up the cap. */
+#define PROMISE 4096
+
+#define SHAPE_CHAIN "shape"
+#define SHAPE_MAP "shape_in"
+#define POSTROUTING_PRIORITY 300	/* after everything that could still set it, before br_netfilter's last */
+
+struct compiling {
+	const struct bh_compile_input *in;
+	struct bh_ruleset *rules;
+	struct bh_shape *shape;
+	bool taken[CONTAINERS];
+	struct bh_error *err;
+};
+
+/* One member that is to be shaped. */
+struct shaped {
+	const struct bh_member *member;
+	const struct bh_zone *zone;
+	uint32_t zone_id;
+	int first_port;		/* lowest ifindex */
+};
+
+static uint64_t cap_of(const struct bh_rates *r, enum bh_direction d)
+{
+	return d == BH_EGRESS ? r->egress_bps : r->ingress_bps;
+}
+
+/* The kernel counts bytes: whole ones, and at least one a second. */
+static uint64_t whole_bytes(uint64_t bps)
+{
+	return bps < 8 ? 8 : bps & ~(uint64_t)7;
+}
+
+static bool any_cap(const struct bh_zone *z, enum bh_direction d)
+{
+	return cap_of(&z->container_rates, d) || cap_of(&z->zone_rates, d);
+}
+
+static int by_first_port(const void *a, const void *b)
+{
+	const struct shaped *x = a, *y = b;
+
+	return (x->first_port > y->first_port) - (x->first_port < y->first_port);
+}
+
+static int add_class(struct compiling *c, enum bh_direction d, const struct bh_class *class)
+{
+	return bh_vec_push(&c->shape->classes[d], *class) < 0 ? bh_fail(c->err, -ENOMEM, "no memory") : 0;
+}
+
+static bool has_class(const struct compiling *c, enum bh_direction d, uint32_t id)
+{
+	bh_vec_foreach(k, &c->shape->classes[d])
+		if (k->id == id)
+			return true;
+	return false;
+}
+
+/* The leaf of one member in one direction, and its zone's class when there is a cap to share. */
+static int add_member(struct compiling *c, const struct shaped *s, enum bh_direction d, uint32_t id)
+{
+	uint64_t zone = cap_of(&s->zone->zone_rates, d), own = cap_of(&s->zone->container_rates, d);
+	struct bh_class leaf = { .id = id, .parent = BH_CLASS_ROOT, .leaf = true };
+	struct bh_class shared = { .id = BH_CLASS_ROOT | s->zone_id, .parent = BH_CLASS_ROOT };
+
+	if (!zone) {
+		leaf.rate_bps = leaf.ceil_bps = whole_bytes(own);
+		return add_class(c, d, &leaf);
+	}
+	shared.rate_bps = shared.ceil_bps = whole_bytes(zone);
+	leaf.parent = shared.id;
+	leaf.rate_bps = whole_bytes(zone / PROMISE);
+	leaf.ceil_bps = own && own < zone ? whole_bytes(own) : shared.ceil_bps;
+	if (!has_class(c, d, shared.id)) {
+		int r = add_class(c, d, &shared);
+
+		if (r < 0)
+			return r;
+	}
+	return add_class(c, d, &leaf);
+}
+
+/* The slot of the first port's number, or the next free one: who was there first (and has the lower number) keeps it. */
+static int take_minor(struct compiling *c, const struct shaped *s, uint32_t *ret)
+{
+	for (uint32_t i = 0; i < CONTAINERS; i++) {
+		uint32_t slot = ((uint32_t)s->first_port + i) % CONTAINERS;
+
+		if (c->taken[slot])
+			continue;
+		c->taken[slot] = true;
+		*ret = BH_CLASS_ROOT | (FIRST_CONTAINER + slot);
+		return 0;
+	}
+	return bh_fail(c->err, -ENOSPC, "more than %u containers with caps", CONTAINERS);
+}
+
+static int add_ports(struct compiling *c, const struct shaped *s, uint32_t id)
+{
+	bh_vec_foreach(a, &s->member->attachments) {
+		struct bh_shaped_port *p;
+
+		if (!a->port_ifindex || !a->port[0])
+			continue;
+		p = bh_vec_add(&c->shape->ports);
+		if (!p)
+			return bh_fail(c->err, -ENOMEM, "no memory");
+		p->ifindex = a->port_ifindex;
+		memcpy(p->name, a->port, sizeof(p->name));
+		for (int d = 0; d < BH_DIRECTION_MAX; d++)
+			if (c->shape->present[d] && any_cap(s->zone, d))
+				p->class_id[d] = id;
+	}
+	return 0;
+}
+
+static int add_shaped(struct compiling *c, const struct shaped *s)
+{
+	uint32_t id = 0;
+	int r = take_minor(c, s, &id);
+
+	if (r < 0)
+		return r;
+	for (int d = 0; d < BH_DIRECTION_MAX; d++)
+		if (c->shape->present[d] && any_cap(s->zone, d) && (r = add_member(c, s, d, id)) < 0)
+			return r;
+	return add_ports(c, s, id);
+}
+
+static int first_port(const struct bh_member *m)
+{
+	int first = 0;
+
+	bh_vec_foreach(a, &m->attachments)
+		if (a->port_ifindex && a->port[0] && (!first || a->port_ifindex < first))
+			first = a->port_ifindex;
+	return first;
+}
+
+typedef BH_VEC(struct shaped) shaped_vec;
+
+/* Whose zone has a cap, and whose port is known. */
+static int collect(struct compiling *c, shaped_vec *ret)
+{
+	const struct bh_placement *pl = c->in->placement;
+
+	bh_vec_foreach(m, &pl->members) {
+		const struct bh_zone_inst *inst = &pl->insts.v[m->inst];
+		struct shaped s = { .member = m, .first_port = first_port(m) };
+
+		if (inst->zone < 0 || m->shares_netns || !s.first_port)
+			continue;
+		s.zone = &c->in->policy->zones.v[inst->zone];
+		s.zone_id = inst->id - BH_ID_ZONE;
+		if (!any_cap(s.zone, BH_EGRESS) && !any_cap(s.zone, BH_INGRESS))
+			continue;
+		if (s.zone_id == 0 || s.zone_id >= FIRST_CONTAINER)
+			return bh_fail(c->err, -ENOSPC, "more than %u zones, zone %s cannot be limited", FIRST_CONTAINER - 1,
+				inst->name);
+		if (bh_vec_push(ret, s) < 0)
+			return bh_fail(c->err, -ENOMEM, "no memory");
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_first_port);
+	return 0;
+}
+
+/* What nothing classifies is held by the lowest cap of its tree. */
+static int add_default(struct compiling *c, enum bh_direction d)
+{
+	struct bh_class k = { .id = BH_CLASS_DEFAULT, .parent = BH_CLASS_ROOT, .leaf = true };
+
+	bh_vec_foreach(i, &c->shape->classes[d])
+		if (!k.ceil_bps || i->ceil_bps < k.ceil_bps)
+			k.ceil_bps = i->ceil_bps;
+	k.rate_bps = k.ceil_bps;
+	return add_class(c, d, &k);
+}
+
+static int make_shape(struct compiling *c)
+{
+	const struct bh_features *f = c->in->features;
+	shaped_vec all = { 0 };
+	int r = collect(c, &all);
+
+	bh_vec_foreach(s, &all)
+		for (int d = 0; d < BH_DIRECTION_MAX; d++)
+			if (any_cap(s->zone, d)) {
+				c->shape->present[d] = f->ifb && f->htb;
+				c->shape->missing[d] = !c->shape->present[d];
+			}
+	bh_vec_foreach(s, &all)
+		if (r == 0 && (c->shape->present[BH_EGRESS] || c->shape->present[BH_INGRESS]))
+			r = add_shaped(c, s);
+	bh_vec_clear(&all);
+	for (int d = 0; r == 0 && d < BH_DIRECTION_MAX; d++)
+		if (c->shape->present[d])
+			r = add_default(c, d);
+	bh_shape_sort(c->shape);
+	return r;
+}
+
+/* A rule of up to two statements; both belong to it afterwards. */
+static int add_rule(struct bh_chain *chain, const struct bh_stmt *a, const struct bh_stmt *b)
+{
+	struct bh_nft_rule rule = { 0 };
+
+	if (bh_vec_push(&rule.stmts, *a) < 0 || (b && bh_vec_push(&rule.stmts, *b) < 0) ||
+		bh_vec_push(&chain->rules, rule) < 0) {
+		bh_vec_clear(&rule.stmts);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_egress_chain(struct bh_table *t, const struct bh_shaped_port *p)
+{
+	const struct bh_stmt class = { .kind = BH_STMT_SET_PRIORITY, .number = p->class_id[BH_EGRESS] };
+	const struct bh_stmt fwd = { .kind = BH_STMT_FWD, .set = BH_IFB_EGRESS };
+	struct bh_chain *c = bh_vec_add(&t->chains);
+
+	if (!c)
+		return -ENOMEM;
+	snprintf(c->name, sizeof(c->name), "in_%d", p->ifindex);
+	c->hook = BH_HOOK_INGRESS;
+	c->policy = BH_ACCEPT;
+	memcpy(c->device, p->name, sizeof(c->device));
+	return add_rule(c, &class, &fwd);
+}
+
+static int add_egress_rules(struct compiling *c)
+{
+	struct bh_table *t = &c->rules->tables[BH_FAMILY_NETDEV];
+
+	t->present = c->shape->present[BH_EGRESS];
+	bh_vec_foreach(p, &c->shape->ports)
+		if (p->class_id[BH_EGRESS] && add_egress_chain(t, p) < 0)
+			return bh_fail(c->err, -ENOMEM, "no memory");
+	return 0;
+}
+
+static int add_ingress_map(struct compiling *c, struct bh_set *set)
+{
+	snprintf(set->name, sizeof(set->name), "%s", SHAPE_MAP);
+	set->key[set->n_key++] = BH_OIFNAME;
+	set->data = BH_DATA_PRIORITY;
+	bh_vec_foreach(p, &c->shape->ports) {
+		struct bh_elem e = { .value = p->class_id[BH_INGRESS] };
+
+		if (!e.value)
+			continue;
+		memcpy(e.key, p->name, sizeof(p->name));
+		if (bh_vec_push(&set->elems, e) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_ingress_rules(struct compiling *c)
+{
+	const struct bh_stmt map = {
+		.kind = BH_STMT_MAP_PRIORITY, .fields = { BH_OIFNAME }, .n_fields = 1, .set = SHAPE_MAP,
+	};
+	const struct bh_stmt accept = { .kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT };
+	struct bh_table *t = &c->rules->tables[BH_FAMILY_BRIDGE];
+	struct bh_chain *chain;
+	struct bh_set *set;
+
+	if (!c->shape->present[BH_INGRESS])
+		return 0;
+	set = bh_vec_add(&t->sets);
+	chain = bh_vec_add(&t->chains);
+	if (!set || !chain || add_ingress_map(c, set) < 0)
+		return bh_fail(c->err, -ENOMEM, "no memory");
+	t->present = true;
+	snprintf(chain->name, sizeof(chain->name), "%s", SHAPE_CHAIN);
+	chain->hook = BH_HOOK_POSTROUTING;
+	chain->priority = POSTROUTING_PRIORITY;
+	chain->policy = BH_ACCEPT;
+	/* Two rules: a look-up that misses ends its rule. */
+	if (add_rule(chain, &map, NULL) < 0 || add_rule(chain, &accept, NULL) < 0)
+		return bh_fail(c->err, -ENOMEM, "no memory");
+	return 0;
+}
+
+int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
+	struct bh_error *err)
+{
+	_cleanup_(bh_shape_freep) struct bh_shape *shape = calloc(1, sizeof(*shape));
+	_cleanup_free_ struct compiling *c = calloc(1, sizeof(*c));
+	int r = 0;
+
+	if (!shape || !c)
+		return bh_fail(err, -ENOMEM, "no memory");
+	*c = (struct compiling){ .in = in, .rules = ruleset, .shape = shape, .err = err };
+	if (in->policy->mode != BH_MODE_AUDIT)
+		r = make_shape(c);
+	if (r == 0)
+		r = add_egress_rules(c);
+	if (r == 0)
+		r = add_ingress_rules(c);
+	if (r < 0)
+		return r;
+	bh_ruleset_sort(ruleset);
+	*ret = bh_take(shape);
+	return 0;
+}

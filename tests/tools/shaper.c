@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shaper VERB: src/tc and core's shaping on the namespace that it is started in, for tests/netns/test_shape.py.
+ * What is wanted comes on stdin, a line each: `zone NAME CONTAINER_EGRESS CONTAINER_INGRESS ZONE_EGRESS ZONE_INGRESS` in
+ * bit/s (0: none), then `member ZONE PORT…`, then maybe `audit` or `mask ifb|htb`.
+ *   prepare  adds what is new, keeps what is old; prints the nft rules that classify
+ *   finish   removes what is old
+ *   check    prints "equal" or "differs", the wanted and the seen text
+ *   stats    prints "time NANOSECONDS", then DEVICE CLASS PACKETS BYTES DROPPED of each class
+ *   host     prints the links
+ *   calls BRIDGE IP IP6, nsid PID, probe, wait (one notification that matters, 3 s at most) */
+#include <bulkhead/tc.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct wish {
+	struct bh_policy policy;
+	struct bh_placement placement;
+	struct bh_container containers[64];
+	struct bh_endpoint endpoint;
+	struct bh_network network;
+	struct bh_features features;
+	size_t n;
+};
+
+static int die(const char *what, const struct bh_error *err)
+{
+	fprintf(stderr, "shaper: %s: %s\n", what, err ? err->msg : strerror(errno));
+	return 1;
+}
+
+static int add_zone(struct wish *w, const char *name, const char *rates)
+{
+	struct bh_zone *z = bh_vec_add(&w->policy.zones);
+	struct bh_zone_inst *i = bh_vec_add(&w->placement.insts);
+
+	if (!z || !i || !(z->name = strdup(name)) || !(i->name = strdup(name)))
+		return -ENOMEM;
+	i->zone = (int)w->policy.zones.n - 1;
+	i->id = BH_ID_ZONE + (uint32_t)w->policy.zones.n;
+	return sscanf(rates, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &z->container_rates.egress_bps,
+		&z->container_rates.ingress_bps, &z->zone_rates.egress_bps, &z->zone_rates.ingress_bps) == 4 ? 0 : -EINVAL;
+}
+
+static int add_member(struct wish *w, const struct bh_host *host, const char *zone, char *ports)
+{
+	struct bh_member *m = bh_vec_add(&w->placement.members);
+	int z = bh_policy_find_zone(&w->policy, zone);
+
+	if (!m || z < 0 || w->n == BH_ARRAY_SIZE(w->containers))
+		return -EINVAL;
+	m->container = &w->containers[w->n++];
+	m->inst = (size_t)z;
+	for (char *p = strtok(ports, " \n"); p; p = strtok(NULL, " \n")) {
+		const struct bh_link *l = bh_host_link_named(host, p);
+		struct bh_attachment *a = bh_vec_add(&m->attachments);
+
+		if (!a || !l)
+			return -ENODEV;
+		a->endpoint = &w->endpoint;
+		a->network = &w->network;
+		memcpy(a->port, l->name, sizeof(a->port));
+		a->port_ifindex = l->ifindex;
+	}
+	return 0;
+}
+
+static int read_wish(struct wish *w, const struct bh_host *host, FILE *in)
+{
+	char line[512], name[64], rest[256];
+	int r = 0;
+
+	w->policy.mode = BH_MODE_ENFORCE;
+	w->features = (struct bh_features){ .ifb = true, .htb = true };
+	while (r == 0 && fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "zone %63s %255[^\n]", name, rest) == 2)
+			r = add_zone(w, name, rest);
+		else if (sscanf(line, "member %63s %255[^\n]", name, rest) == 2)
+			r = add_member(w, host, name, rest);
+		else if (strcmp(line, "audit\n") == 0)
+			w->policy.mode = BH_MODE_AUDIT;
+		else if (strcmp(line, "mask ifb\n") == 0)
+			w->features.ifb = false;
+		else if (strcmp(line, "mask htb\n") == 0)
+			w->features.htb = false;
+		else
+			r = -EINVAL;
+	}
+	return r;
+}
+
+static int print_stats(const struct bh_shape *seen, const struct timespec *t)
+{
+	printf("time %" PRIu64 "\n", (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
+	for (int d = 0; d < BH_DIRECTION_MAX; d++)
+		bh_vec_foreach(c, &seen->classes[d])
+			printf("%s %" PRIx32 ":%" PRIx32 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+				d == BH_EGRESS ? BH_IFB_EGRESS : BH_IFB_INGRESS, c->id >> 16, c->id & 0xffff, c->packets,
+				c->bytes, c->dropped);
+	return 0;
+}
+
+static int print_pair(const struct bh_shape *wanted, const struct bh_shape *seen)
+{
+	_cleanup_buf_ struct bh_buf out = { 0 };
+
+	bh_buf_puts(&out, bh_shape_equal(wanted, seen) ? "equal\n-- wanted\n" : "differs\n-- wanted\n");
+	bh_shape_print(wanted, &out);
+	bh_buf_printf(&out, "missing %d %d\n-- seen\n", wanted->missing[BH_EGRESS], wanted->missing[BH_INGRESS]);
+	if (bh_shape_print(seen, &out) < 0)
+		return 1;
+	fputs(out.s, stdout);
+	return 0;
+}
+
+static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
+{
+	struct wish *w = calloc(1, sizeof(*w));
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *rules = calloc(1, sizeof(*rules));
+	_cleanup_(bh_shape_freep) struct bh_shape *wanted = NULL, *seen = NULL, *both = NULL;
+	_cleanup_buf_ struct bh_buf text = { 0 };
+	struct bh_error err = { 0 };
+	struct bh_compile_input in;
+	struct timespec now;
+
+	if (!w || !rules || read_wish(w, host, stdin) < 0)
+		return die("stdin", NULL);
+	in = (struct bh_compile_input){
+		.policy = &w->policy, .host = host, .placement = &w->placement, .features = &w->features,
+	};
+	if (bh_compile_shape(&in, rules, &wanted, &err) < 0)
+		return die("compile", &err);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (tc->ops->observe(tc, &seen, &err) < 0)
+		return die("observe", &err);
+	if (strcmp(verb, "check") == 0)
+		return print_pair(wanted, seen);
+	if (strcmp(verb, "stats") == 0)
+		return print_stats(seen, &now);
+	if (bh_shape_union(wanted, seen, &both) < 0 || bh_ruleset_print(rules, &text) < 0)
+		return die("memory", NULL);
+	if (tc->ops->apply(tc, strcmp(verb, "prepare") == 0 ? both : wanted, seen, &err) < 0)
+		return die(verb, &err);
+	if (strcmp(verb, "prepare") == 0 && text.s)
+		fputs(text.s, stdout);
+	return 0;	/* the kernel frees the wish, this being a test's tool that ends here */
+}
+
+static int print_host(const struct bh_host *host)
+{
+	char mac[BH_MAC_TEXT], peer[BH_MAC_TEXT], prefix[BH_PREFIX_TEXT];
+
+	bh_vec_foreach(l, &host->links)
+		printf("link %d %s kind %d up %d physical %d master %d mac %s peer %d %d %d %s calls %d %d\n", l->ifindex, l->name,
+			l->kind, l->up, l->physical, l->master, bh_mac_text(&l->mac, mac), l->has_peer, l->peer_ifindex,
+			l->peer_nsid, bh_mac_text(&l->peer_mac, peer), l->nf_call_iptables, l->nf_call_ip6tables);
+	bh_vec_foreach(a, &host->addrs)
+		printf("addr %d %s\n", a->ifindex, bh_prefix_text(&a->prefix, prefix));
+	return 0;
+}
+
+/* Says "ready" once subscribed, so that the test knows when to act. */
+static int wait_for_change(void)
+{
+	_cleanup_(bh_tc_monitor_freep) struct bh_tc_monitor *m = NULL;
+	struct bh_error err = { 0 };
+	struct pollfd p = { .events = POLLIN };
+
+	if (bh_tc_monitor_new(&m, &err) < 0)
+		return die("monitor", &err);
+	p.fd = bh_tc_monitor_fd(m);
+	puts("ready");
+	fflush(stdout);
+	if (poll(&p, 1, 3000) <= 0) {
+		puts("nothing");
+		return 0;
+	}
+	printf("%d\n", bh_tc_monitor_read(m));
+	return 0;
+}
+
+static int probe(void)
+{
+	struct bh_features f = { 0 };
+	struct bh_error err = { 0 };
+
+	if (bh_tc_probe(&f, &err) < 0)
+		return die("probe", &err);
+	printf("ifb %d htb %d fq_codel %d\n", f.ifb, f.htb, f.fq_codel);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(bh_tc_freep) struct bh_tc *tc = NULL;
+	_cleanup_(bh_host_freep) struct bh_host *host = NULL;
+	const char *verb = argc > 1 ? argv[1] : "";
+	struct bh_error err = { 0 };
+
+	if (strcmp(verb, "wait") == 0)
+		return wait_for_change();
+	if (strcmp(verb, "probe") == 0)
+		return probe();
+	if (bh_tc_new(&tc, &err) < 0)
+		return die("open", &err);
+	if (strcmp(verb, "nsid") == 0 && argc == 3)
+		return printf("%d\n", bh_tc_nsid_of_pid(tc, atoi(argv[2]))) < 0;
+	if (strcmp(verb, "calls") == 0 && argc == 5)
+		return tc->ops->bridge_calls(tc, argv[2], atoi(argv[3]), atoi(argv[4]), &err) < 0 ? die("calls", &err) : 0;
+	if (tc->ops->host(tc, &host, &err) < 0)
+		return die("host", &err);
+	return strcmp(verb, "host") == 0 ? print_host(host) : shape(verb, tc, host);
+}

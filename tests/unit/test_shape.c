@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Caps to classes: who gets which, what stays where it is, what the text and the rules say. */
+#include <bulkhead/compile.h>
+#include <bulkhead/tc.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MBIT 1000000ull
+
+struct world {
+	struct bh_policy policy;
+	struct bh_placement placement;
+	struct bh_features features;
+	struct bh_ruleset *rules;
+	struct bh_shape *shape;
+	struct bh_error err;
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	w->policy.mode = BH_MODE_ENFORCE;
+	w->features = (struct bh_features){ .ifb = true, .htb = true };
+	*state = w;
+	return 0;
+}
+
+static void clear_result(struct world *w)
+{
+	bh_ruleset_free(w->rules);
+	bh_shape_free(w->shape);
+	w->rules = NULL;
+	w->shape = NULL;
+	w->err = (struct bh_error){ 0 };
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	clear_result(w);
+	bh_vec_foreach(m, &w->placement.members)
+		bh_vec_clear(&m->attachments);
+	bh_vec_clear(&w->placement.members);
+	bh_vec_clear(&w->placement.insts);
+	bh_vec_clear(&w->policy.zones);
+	free(w);
+	return 0;
+}
+
+static size_t zone(struct world *w, struct bh_rates container, struct bh_rates all)
+{
+	struct bh_zone *z = bh_vec_add(&w->policy.zones);
+	struct bh_zone_inst *i = bh_vec_add(&w->placement.insts);
+
+	z->container_rates = container;
+	z->zone_rates = all;
+	i->name = (char *)"z";
+	i->zone = (int)w->policy.zones.n - 1;
+	i->id = BH_ID_ZONE + (uint32_t)w->policy.zones.n;
+	return w->placement.insts.n - 1;
+}
+
+static void attach(struct world *w, size_t member, int ifindex)
+{
+	struct bh_attachment *a = bh_vec_add(&w->placement.members.v[member].attachments);
+
+	a->port_ifindex = ifindex;
+	if (ifindex)
+		snprintf(a->port, sizeof(a->port), "veth%d", ifindex);
+}
+
+static size_t member(struct world *w, size_t inst, int ifindex)
+{
+	struct bh_member *m = bh_vec_add(&w->placement.members);
+
+	m->inst = inst;
+	attach(w, w->placement.members.n - 1, ifindex);
+	return w->placement.members.n - 1;
+}
+
+static int compile(struct world *w)
+{
+	const struct bh_compile_input in = { .policy = &w->policy, .placement = &w->placement, .features = &w->features };
+
+	clear_result(w);
+	w->rules = calloc(1, sizeof(*w->rules));
+	assert_non_null(w->rules);
+	return bh_compile_shape(&in, w->rules, &w->shape, &w->err);
+}
+
+static void assert_shape(const struct world *w, const char *expected)
+{
+	_cleanup_buf_ struct bh_buf b = { 0 };
+
+	assert_int_equal(bh_shape_print(w->shape, &b), 0);
+	assert_string_equal(b.s ? b.s : "", expected);
+}
+
+static void test_container_cap(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ 50 * MBIT, 0 }, (struct bh_rates){ 0 });
+
+	member(w, z, 7);
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "tree bh-egress\n"
+		"\tclass bb:4007 parent bb:0 rate 50000000bit ceil 50000000bit leaf\n"
+		"\tclass bb:fffe parent bb:0 rate 50000000bit ceil 50000000bit leaf\n"
+		"port veth7 egress bb:4007\n");
+	assert_true(w->rules->tables[BH_FAMILY_NETDEV].present);
+	assert_false(w->rules->tables[BH_FAMILY_BRIDGE].present);
+}
+
+static void test_zone_cap_is_shared(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ 0, 30 * MBIT }, (struct bh_rates){ 0, 100 * MBIT });
+
+	member(w, z, 9);
+	member(w, z, 8);
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "tree bh-ingress\n"
+		"\tclass bb:1 parent bb:0 rate 100000000bit ceil 100000000bit\n"
+		"\tclass bb:4008 parent bb:1 rate 24408bit ceil 30000000bit leaf\n"
+		"\tclass bb:4009 parent bb:1 rate 24408bit ceil 30000000bit leaf\n"
+		"\tclass bb:fffe parent bb:0 rate 30000000bit ceil 30000000bit leaf\n"
+		"port veth8 ingress bb:4008\n"
+		"port veth9 ingress bb:4009\n");
+}
+
+static void test_container_cap_above_the_zone(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ 300 * MBIT, 0 }, (struct bh_rates){ 100 * MBIT, 0 });
+
+	member(w, z, 8);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4008)->ceil_bps, 100 * MBIT);
+}
+
+static void test_two_networks_one_budget(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 });
+	size_t m = member(w, z, 12);
+
+	attach(w, m, 5);
+	attach(w, m, 0);	/* not known yet */
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(w->shape->classes[BH_EGRESS].n, 2);
+	assert_int_equal(w->shape->ports.n, 2);
+	bh_vec_foreach(p, &w->shape->ports) {
+		assert_int_equal(p->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4005);
+		assert_int_equal(p->class_id[BH_INGRESS], BH_CLASS_ROOT | 0x4005);
+	}
+}
+
+static void test_others_keep_their_class(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 });
+
+	member(w, z, 5);
+	member(w, z, 6);
+	member(w, z, 5 + 0x8000);	/* the same slot: the younger one moves on, past who is there */
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_port(w->shape, 5)->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4005);
+	assert_int_equal(bh_shape_port(w->shape, 6)->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4006);
+	assert_int_equal(bh_shape_port(w->shape, 5 + 0x8000)->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4007);
+	w->placement.members.v[1].attachments.v[0].port_ifindex = 0;
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_port(w->shape, 5)->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4005);
+}
+
+static void test_nothing_to_shape(void **state)
+{
+	struct world *w = *state;
+	size_t capped = zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 });
+	size_t open = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 0 });
+
+	member(w, open, 5);
+	member(w, capped, 0);
+	w->placement.members.v[member(w, capped, 6)].shares_netns = true;
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "");
+	assert_false(w->rules->tables[BH_FAMILY_NETDEV].present);
+	member(w, capped, 7);
+	w->policy.mode = BH_MODE_AUDIT;
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "");
+	w->policy.mode = BH_MODE_ENFORCE;
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(w->shape->ports.n, 1);
+}
+
+static void test_missing_kernel_pieces_are_told(void **state)
+{
+	struct world *w = *state;
+
+	member(w, zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 }), 5);
+	w->features.htb = false;
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "");
+	assert_true(w->shape->missing[BH_EGRESS]);
+	assert_false(w->shape->missing[BH_INGRESS]);
+}
+
+static void test_tiny_and_large_rates(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ 7, 40000 * MBIT + 3 }, (struct bh_rates){ 9, 0 });
+
+	member(w, z, 5);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4005)->rate_bps, 8);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4005)->ceil_bps, 8);
+	assert_int_equal(bh_shape_class(w->shape, BH_INGRESS, BH_CLASS_ROOT | 0x4005)->ceil_bps, 40000 * MBIT);
+}
+
+static void test_too_many_zones(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 });
+
+	w->placement.insts.v[z].id = BH_ID_ZONE + 0x4000;
+	member(w, z, 5);
+	assert_int_equal(compile(w), -ENOSPC);
+	assert_null(w->shape);
+	w->placement.insts.v[z].id = BH_ID_ZONE + 0x3fff;
+	assert_int_equal(compile(w), 0);
+}
+
+static void test_rules(void **state)
+{
+	struct world *w = *state;
+	_cleanup_buf_ struct bh_buf b = { 0 };
+
+	member(w, zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 }), 5);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_ruleset_print(w->rules, &b), 0);
+	assert_string_equal(b.s,
+		"table bridge bulkhead {\n"
+		"\tmap shape_in {\n"
+		"\t\ttype ifname : classid;\n"
+		"\t\telements = { \"veth5\" : bb:4005 }\n"
+		"\t}\n"
+		"\n"
+		"\tchain shape {\n"
+		"\t\ttype filter hook postrouting priority 300; policy accept;\n"
+		"\t\tmeta priority set oifname map @shape_in\n"
+		"\t\taccept\n"
+		"\t}\n"
+		"}\n"
+		"\n"
+		"table netdev bulkhead {\n"
+		"\tchain in_5 {\n"
+		"\t\ttype filter hook ingress device \"veth5\" priority filter; policy accept;\n"
+		"\t\tmeta priority set bb:4005 fwd to \"bh-egress\"\n"
+		"\t}\n"
+		"}\n");
+}
+
+/* What tc shows of a wish: no class on ports, only that they are redirected. */
+static struct bh_shape *as_seen(const struct bh_shape *wanted)
+{
+	struct bh_shape *s;
+
+	assert_int_equal(bh_shape_copy(&s, wanted), 0);
+	bh_vec_foreach(p, &s->ports) {
+		p->class_id[BH_EGRESS] = 0;
+		p->class_id[BH_INGRESS] = p->class_id[BH_INGRESS] ? BH_REDIRECTED : 0;
+	}
+	return s;
+}
+
+static void test_equal(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(bh_shape_freep) struct bh_shape *seen = NULL;
+
+	member(w, zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 2 * MBIT, 0 }), 5);
+	member(w, zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 }), 6);
+	assert_int_equal(compile(w), 0);
+	seen = as_seen(w->shape);
+	seen->classes[BH_EGRESS].v[0].packets = 5;
+	assert_true(bh_shape_equal(w->shape, seen));
+	seen->ports.v[0].class_id[BH_INGRESS] = BH_REDIRECT_STALE;
+	assert_false(bh_shape_equal(w->shape, seen));
+	seen->ports.v[0].class_id[BH_INGRESS] = 0;
+	assert_false(bh_shape_equal(w->shape, seen));
+	seen->ports.v[0].class_id[BH_INGRESS] = BH_REDIRECTED;
+	seen->ports.v[1].class_id[BH_INGRESS] = BH_REDIRECTED;
+	assert_false(bh_shape_equal(w->shape, seen));
+	seen->ports.v[1].class_id[BH_INGRESS] = 0;
+	seen->classes[BH_EGRESS].v[1].ceil_bps++;
+	assert_false(bh_shape_equal(w->shape, seen));
+	seen->classes[BH_EGRESS].v[1].ceil_bps--;
+	assert_true(bh_shape_equal(w->shape, seen));
+	seen->present[BH_INGRESS] = false;
+	assert_false(bh_shape_equal(w->shape, seen));
+}
+
+static void test_union_keeps_both(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(bh_shape_freep) struct bh_shape *seen = NULL, *both = NULL;
+	size_t z = zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 });
+
+	member(w, z, 5);
+	assert_int_equal(compile(w), 0);
+	seen = as_seen(w->shape);
+	w->placement.members.v[0].attachments.v[0].port_ifindex = 9;
+	w->policy.zones.v[0].container_rates = (struct bh_rates){ 3 * MBIT, 0 };
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_union(w->shape, seen, &both), 0);
+	assert_true(both->present[BH_EGRESS] && both->present[BH_INGRESS]);
+	assert_non_null(bh_shape_class(both, BH_EGRESS, BH_CLASS_ROOT | 0x4005));
+	assert_int_equal(bh_shape_class(both, BH_EGRESS, BH_CLASS_ROOT | 0x4009)->ceil_bps, 3 * MBIT);
+	assert_int_equal(bh_shape_class(both, BH_EGRESS, BH_CLASS_DEFAULT)->ceil_bps, 3 * MBIT);
+	assert_non_null(bh_shape_port(both, 5));
+	assert_non_null(bh_shape_port(both, 9));
+}
+
+static void test_fake_door(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(bh_tc_freep) struct bh_tc *t = NULL;
+	_cleanup_(bh_shape_freep) struct bh_shape *empty = calloc(1, sizeof(*empty)), *seen = NULL, *later = NULL;
+	struct bh_link *l;
+
+	assert_int_equal(bh_tc_fake_new(&t), 0);
+	l = bh_vec_add(&bh_tc_fake_host(t)->links);
+	assert_non_null(l);
+	*l = (struct bh_link){ .ifindex = 5, .name = "veth5", .kind = BH_LINK_VETH };
+	member(w, zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 2 * MBIT, 0 }), 5);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(t->ops->apply(t, w->shape, empty, NULL), 0);
+	assert_int_equal(t->ops->observe(t, &seen, NULL), 0);
+	assert_true(bh_shape_equal(w->shape, seen));
+	bh_tc_fake_host(t)->links.n = 0;
+	assert_int_equal(t->ops->observe(t, &later, NULL), 0);
+	assert_false(bh_shape_equal(w->shape, later));
+	w->shape->classes[BH_EGRESS].v[1].parent = BH_CLASS_ROOT | 0x77;
+	assert_int_equal(t->ops->apply(t, w->shape, later, NULL), -ENOENT);
+	assert_int_equal(t->ops->bridge_calls(t, "br0", true, true, NULL), -ENODEV);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_container_cap), T(test_zone_cap_is_shared), T(test_container_cap_above_the_zone),
+		T(test_two_networks_one_budget), T(test_others_keep_their_class), T(test_nothing_to_shape),
+		T(test_missing_kernel_pieces_are_told), T(test_tiny_and_large_rates), T(test_too_many_zones), T(test_rules),
+		T(test_equal), T(test_union_keeps_both), T(test_fake_door),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

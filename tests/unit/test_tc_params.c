@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bursts, quanta and limits that follow from a rate. */
+#include "../../src/tc/qdisc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static struct bh_tc_params of(uint64_t rate, uint64_t ceil)
+{
+	const struct bh_class c = { .rate_bps = rate, .ceil_bps = ceil };
+
+	return bh_tc_params(&c);
+}
+
+static void test_bursts(void **state)
+{
+	(void)state;
+	assert_int_equal(of(8, 8).burst, 3028);		/* never less than two frames */
+	assert_int_equal(of(8, 100000000).cburst, 25000);	/* 2 ms */
+	assert_int_equal(of(10000000000, 10000000000).burst, 2500000);
+	assert_int_equal(of(1000000000000, 1000000000000).burst, 16 << 20);
+}
+
+static void test_segments_where_gso_delays(void **state)
+{
+	(void)state;
+	assert_true(of(8, 10000000).segment);
+	assert_true(of(8, 524000000).segment);
+	assert_false(of(8, 525000000).segment);
+	assert_int_equal(of(8, 10000000).quantum, 3028);
+	assert_int_equal(of(8, 1000000000).quantum, 65536);
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	assert_int_equal(of(8, 8).limit, 196608);
+	assert_int_equal(of(8, 1000000000).limit, 6250000);
+	assert_int_equal(of(8, 100000000000).limit, 16 << 20);
+	assert_int_equal(of(8, 10000000).target_us, 5000);
+	assert_int_equal(of(8, 1000000).target_us, 24224);
+	assert_int_equal(of(8, 8).target_us, 10000000);
+}
+
+static void test_ticks(void **state)
+{
+	(void)state;
+	assert_int_equal(bh_tc_ticks(25000, 100000000), 31250);		/* 2 ms in 64 ns */
+	assert_int_equal(bh_tc_ticks(3028, 8), UINT32_MAX);		/* 3,028 s do not fit */
+	assert_int_equal(bh_tc_ticks(3028, 0), UINT32_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bursts), cmocka_unit_test(test_segments_where_gso_delays), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_ticks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
