@@ -278,7 +278,7 @@ int bh_docker_model_list(struct bh_docker_model *m, uint64_t seq, bh_containers 
 			r = container_set(m, seq, c);
 	/* container_set() left SEQ or something younger in all that are listed */
 	for (size_t i = 0; r == 0 && i < m->containers.n; i++)
-		if (m->containers.v[i]->seen < seq)
+		if (m->containers.v[i]->base.id && m->containers.v[i]->seen < seq)
 			r = container_gone(m, seq, m->containers.v[i]);
 	if (r == 0) {
 		sweep_containers(m, seq);

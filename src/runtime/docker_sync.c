@@ -406,12 +406,16 @@ void bh_docker_event_line(struct bh_docker *d, const char *text, size_t n)
 static int list_done(struct bh_docker *d, const struct job *job, const struct bh_http_answer *answer)
 {
 	bh_containers list = {0};
-	int r = answer->status == 200 ? bh_docker_decode_containers(answer->body, answer->n, &list) : -EBADMSG;
+	int r;
 
+	/* of a listing that was given up: it could bring back what has been forgotten since */
+	if (job->seq < d->sync_seq)
+		return 0;
+	r = answer->status == 200 ? bh_docker_decode_containers(answer->body, answer->n, &list) : -EBADMSG;
 	if (r == 0)
 		r = bh_docker_model_list(&d->model, job->seq, &list);
 	bh_containers_clear(&list);
-	if (r == 0 && job->seq >= d->sync_seq)
+	if (r == 0)
 		d->list_done = true;
 	return r;
 }
