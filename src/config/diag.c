@@ -138,7 +138,8 @@ static const struct bh_doc *find_doc(const struct bh_cfg *c, const char *file)
 	return NULL;
 }
 
-static void add(struct bh_cfg *c, enum bh_severity severity, const struct bh_loc *loc, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 4, 0))) add(struct bh_cfg *c, enum bh_severity severity,
+	const struct bh_loc *loc, const char *fmt, va_list ap)
 {
 	const struct bh_doc *doc = loc->line ? find_doc(c, loc->file) : NULL;
 	struct bh_diag d = {.severity = severity, .line = loc->line, .column = loc->column};

@@ -174,12 +174,12 @@ static void put_prefixes(struct bh_buf *out, const char *name, const struct bh_p
 {
 	char text[BH_PREFIX_TEXT];
 
-	for (size_t i = 0; i < n; i++) {
-		bh_buf_printf(out, i ? ", " : "    %s: [", name);
-		bh_buf_printf(out, "\"%s\"", bh_prefix_text(&v[i], text));
-	}
-	if (n)
-		bh_buf_puts(out, "]\n");
+	if (n == 0)
+		return;
+	bh_buf_printf(out, "    %s: [", name);
+	for (size_t i = 0; i < n; i++)
+		bh_buf_printf(out, "%s\"%s\"", i ? ", " : "", bh_prefix_text(&v[i], text));
+	bh_buf_puts(out, "]\n");
 }
 
 static void put_per(struct bh_buf *out, const struct bh_zone *z)

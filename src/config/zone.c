@@ -344,6 +344,7 @@ static void read_zone(struct bh_cfg *c, const struct bh_node *key, const struct 
 	t.z->loc = key->loc;
 	bh_cfg_set(c, &t.z->name, key->text);
 	if (c->err) {	/* a zone without a name is no zone */
+		free(t.z->name);
 		c->policy->zones.n--;
 		return;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes to a policy. What is refused says why; what is read prints, and parse(print(p)) is p. Warnings and expectations are judged on
- * the way. Seeds: the golden folders. */
+/* Bytes to a policy. What is refused says why; what is read prints, and parse(print(p)) is p. Warnings and expectations
+ * are judged on the way.
+ * Seeds: fuzz_config CORPUS tests/golden/config rules */
 #include <bulkhead/expect.h>
 
 #include "../../src/config/config.h"
