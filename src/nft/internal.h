@@ -161,7 +161,7 @@ struct nft_socket {
 int nft_socket_open(struct nft_socket *s, struct bh_error *err);
 void nft_socket_close(struct nft_socket *s);
 /* One datagram from the kernel (others may send to our port too) into s->buf: its length, 0 when there is none and FLAGS has
- * MSG_DONTWAIT, -EMSGSIZE when it was cut, or -errno. */
+ * MSG_DONTWAIT or 30 s have passed, -EMSGSIZE when it was cut, or -errno. */
 ssize_t nft_socket_receive(struct nft_socket *s, int flags);
 /* Sends the request NLH and calls CB for each message of the answer. 0, -EINTR when the dump was
  * disturbed, -ENOBUFS, or the kernel's error. */

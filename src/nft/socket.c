@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #define RECEIVE_SIZE (256 * 1024)
 #define RCVBUF_MIN (4 * 1024 * 1024)	/* a dump's answers queue up to this */
@@ -29,6 +30,7 @@ static void buffer_force(int fd, int force, int plain, size_t size)
 
 int nft_socket_open(struct nft_socket *s, struct bh_error *err)
 {
+	const struct timeval patience = {.tv_sec = 30};
 	int fd, r;
 
 	memset(s, 0, sizeof(*s));
@@ -48,6 +50,12 @@ int nft_socket_open(struct nft_socket *s, struct bh_error *err)
 	/* errors carry the kernel's words and the place (Linux 4.12), but not our message again */
 	if (!s->buf || option_on(fd, NETLINK_EXT_ACK) < 0 || option_on(fd, NETLINK_CAP_ACK) < 0) {
 		r = bh_fail(err, s->buf ? -errno : -ENOMEM, "netlink socket options: %s", strerror(s->buf ? errno : ENOMEM));
+		nft_socket_close(s);
+		return r;
+	}
+	/* the kernel answers at once; should it not, an error is better than a daemon that hangs */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
+		r = bh_fail(err, -errno, "netlink socket options: %s", strerror(errno));
 		nft_socket_close(s);
 		return r;
 	}
@@ -95,6 +103,34 @@ static void drain(struct nft_socket *s)
 	while (n > 0 || n == -ENOBUFS || n == -EMSGSIZE);
 }
 
+/* One datagram of an answer: 1 when there is more to come, 0 at its end, or the error. mnl_cb_run() is of no use here: it stops
+ * at a message with NLM_F_DUMP_INTR, and with it the end of the answer is lost. */
+static int answer_read(const struct nft_socket *s, ssize_t n, uint32_t seq, mnl_cb_t cb, void *data, bool *disturbed)
+{
+	const struct nlmsghdr *nlh = (const struct nlmsghdr *)s->buf;
+	int left = (int)n;
+
+	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+		if (nlh->nlmsg_seq != seq)	/* of an earlier request that was given up */
+			continue;
+		*disturbed = *disturbed || (nlh->nlmsg_flags & NLM_F_DUMP_INTR);
+		if (nlh->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (nlh->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+
+			return mnl_nlmsg_get_payload_len(nlh) < sizeof(*e) ? -EBADMSG : e->error;
+		}
+		/* what comes after a disturbance has to be read, but is worth nothing */
+		if (nlh->nlmsg_type < NLMSG_MIN_TYPE || *disturbed)
+			continue;
+		errno = 0;
+		if (cb(nlh, data) < 0)
+			return errno ? -errno : -EIO;
+	}
+	return 1;
+}
+
 int nft_socket_dump(struct nft_socket *s, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 {
 	bool disturbed = false;
@@ -106,19 +142,9 @@ int nft_socket_dump(struct nft_socket *s, struct nlmsghdr *nlh, mnl_cb_t cb, voi
 		return -errno;
 	do {
 		n = nft_socket_receive(s, 0);
-		if (n <= 0) {
-			drain(s);
-			return n < 0 ? (int)n : -EIO;
-		}
-		errno = 0;
-		r = mnl_cb_run(s->buf, (size_t)n, nlh->nlmsg_seq, s->portid, cb, data);
-		if (r < 0 && errno == EINTR) {	/* NLM_F_DUMP_INTR: what follows has to be read, but is worth nothing */
-			disturbed = true;
-			r = MNL_CB_OK;
-		}
+		r = n > 0 ? answer_read(s, n, nlh->nlmsg_seq, cb, data, &disturbed) : n < 0 ? (int)n : -ETIMEDOUT;
 	} while (r > 0);
 	if (r < 0) {
-		r = errno ? -errno : -EIO;
 		drain(s);
 		return r;
 	}
