@@ -174,6 +174,7 @@ static void sync_check(struct bh_docker *d)
 	bh_docker_synced(d);
 	if (d->resync_wanted)
 		bh_docker_sync(d);
+	bh_docker_pump(d);
 }
 
 /* A look at the next containers that are marked, from place *I on; NULL in *RET when there are none. */

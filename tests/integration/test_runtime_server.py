@@ -248,6 +248,15 @@ class ServerTest(unittest.TestCase):
                     self.connected(t, "web", "api")
                     f.stop()
 
+    def test_pids_follow_the_first_listing(self):
+        f = self.fake()
+        for i in range(20):
+            f.add(f"c{i}")
+        t = self.tail()
+        self.connected(t, *[f"c{i}" for i in range(20)])
+        t.wait("pids", lambda: all(c["pid"] == 4242 for c in list(t.containers.values())), 2)
+        self.assertEqual(t.count("snapshot"), 1)
+
     # -- order and waiting -----------------------------------------------------------------
 
     def test_old_list_does_not_bring_back(self):
