@@ -128,7 +128,14 @@ static void dropped_cell(struct bh_table_text *t, const json_t *row)
 	bh_table_number(t, num(row, "dropped_packets") ? BH_WARN : BH_PLAIN, num(row, "dropped_packets"));
 }
 
-static void put_zones(struct bh_writer *w, const json_t *doc)
+/* Built-in zones that nothing happened in are left out of the overview. */
+static bool is_quiet(const json_t *zone)
+{
+	return bh_streq(str(zone, "kind"), "builtin") && num(zone, "containers") == 0 && num(zone, "packets") == 0 &&
+		num(zone, "dropped_packets") == 0;
+}
+
+static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 {
 	static const struct bh_column columns[] = {
 		{ "ZONE", false, 12 }, { "KIND", false, 0 }, { "MODE", false, 0 }, { "MEMBERS", true, 0 },
@@ -142,6 +149,8 @@ static void put_zones(struct bh_writer *w, const json_t *doc)
 	json_array_foreach(zones, i, z) {
 		const char *kind = str(z, "kind");
 
+		if (!all && is_quiet(z))
+			continue;
 		bh_table_cell(&t, BH_PLAIN, str(z, "name"));
 		bh_table_cell(&t, BH_DIM, kind);
 		bh_table_cell(&t, bh_streq(str(z, "mode"), "audit") ? BH_WARN : BH_PLAIN, str(z, "mode"));
@@ -282,7 +291,7 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 		put_health(w, doc);
 	fputc('\n', w->out);
 	if (*view == BH_VIEW_ALL || *view == BH_VIEW_ZONES)
-		put_zones(w, doc);
+		put_zones(w, doc, *view == BH_VIEW_ZONES);
 	if (*view == BH_VIEW_ALL)
 		fputc('\n', w->out);
 	if (*view == BH_VIEW_ALL || *view == BH_VIEW_CONTAINERS)

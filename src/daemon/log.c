@@ -16,7 +16,7 @@
 
 struct bh_log bh_log_open(bool foreground)
 {
-	return (struct bh_log){ .journal = !foreground && access(JOURNAL_SOCKET, W_OK) == 0 };
+	return (struct bh_log){ .journal = !foreground && access(JOURNAL_SOCKET, W_OK) == 0, .debug = getenv("BULKHEAD_DEBUG") };
 }
 
 static void put(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, va_list ap)
@@ -26,6 +26,8 @@ static void put(const struct bh_log *l, int priority, const char *event, const c
 	const char *text;
 	int saved = errno;
 
+	if (priority == LOG_DEBUG && !l->debug)
+		return;
 	if (vasprintf(&raw, fmt, ap) < 0)
 		raw = NULL;
 	bh_buf_put_safe(&line, raw ? raw : "out of memory", LINE_MAX_BYTES);

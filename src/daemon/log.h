@@ -18,9 +18,10 @@
 
 struct bh_log {
 	bool journal;
+	bool debug;		/* LOG_DEBUG too */
 };
 
-/* The journal unless FOREGROUND, and only where its socket is. */
+/* The journal unless FOREGROUND, and only where its socket is. $BULKHEAD_DEBUG makes it tell every change. */
 struct bh_log bh_log_open(bool foreground);
 
 /* One line; PRIORITY of syslog(3). Everything in it that would act on a terminal or a log is escaped. */

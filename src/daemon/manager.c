@@ -12,6 +12,7 @@
 #define START_USEC (5 * 1000000ULL)		/* a runtime that neither answers nor fails is not waited for longer */
 #define RETRY_MIN_USEC (50 * 1000ULL)
 #define RETRY_MAX_USEC (5 * 1000000ULL)
+#define WAIT_FAILURES 6				/* about 6 s: then a reload is told that it is not done */
 
 void bh_manager_dirty(struct bh_manager *m)
 {
@@ -114,7 +115,8 @@ void bh_manager_run(struct bh_manager *m)
 
 	if (r < 0) {
 		failed(m, &err, r);
-		bh_handle_waiting(m, r);
+		if (m->failures > WAIT_FAILURES)
+			bh_handle_waiting(m, r);
 		return;
 	}
 	if (m->problem) {

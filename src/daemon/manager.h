@@ -70,11 +70,11 @@ struct bh_manager {
 	struct bh_round round;		/* the last one built */
 	struct bh_seen seen;
 	bool verified;			/* seen was equal to round when last read */
+	bool built;			/* a round was built since the start */
 	bool held;			/* what was found in the kernel is kept until a runtime answers */
 	bool started;			/* the runtimes' time to answer is over */
 	bool ready;
 	bool once;			/* ends the loop when in sync */
-	bool looked_again;		/* the poll looks at everything */
 	unsigned failures;
 	char *problem;			/* of the last reconcile, or NULL */
 	uint64_t repairs;
@@ -132,7 +132,7 @@ int bh_manager_load_first(struct bh_manager *m);
  * and the like with config.error set. */
 int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics);
 
-/* reconcile.c: one look: observe, build, apply, verify. 0 in sync; 1 not yet, look again at once; -errno. */
+/* reconcile.c: one look: observe, build, apply, verify. 0 in sync, or held; -errno: look again, later. */
 int bh_reconcile(struct bh_manager *m, struct bh_error *err);
 /* Builds what POLICY (NULL: the skeleton) wants now. */
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);

@@ -47,7 +47,10 @@ static int inventory_add(struct bh_inventory *to, const struct bh_inventory *fro
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
 {
 	struct bh_round round = { .inventory = calloc(1, sizeof(*round.inventory)) };
-	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features, .seen = m->seen.ruleset };
+	/* What the kernel remembers for us (which bridge flags were off) is taken from the last round where there is one: who flushes
+	 * the tables takes the kernel's memory with them. */
+	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features,
+		.seen = m->round.wanted ? m->round.wanted : m->seen.ruleset };
 	int r = round.inventory ? 0 : -ENOMEM;
 
 	bh_vec_foreach(s, &m->sources)
@@ -130,21 +133,36 @@ static bool flags_undone(const struct bh_manager *m)
 	return false;
 }
 
-/* What was in line and is not any more was changed by somebody else: counted, told; the round puts it back. */
-static int count_drift(struct bh_manager *m)
+/* Whether NEXT asks for the same as ROUND: nothing that we know of has changed. */
+static int same_round(const struct bh_round *round, const struct bh_round *next, bool *ret)
 {
 	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
-	bool shape;
+	int r = bh_diff(next->wanted, round->wanted, &plan);
+
+	if (r == 0)
+		*ret = plan->changes.n == 0 && bh_shape_equal(next->shape, round->shape);
+	return r;
+}
+
+/* What was in line and is not any more, with the same wanted, was changed by somebody else: counted, told; the round puts it back. (When
+ * the wanted has moved too, it cannot be told from what a link takes with it when it goes.) */
+static int count_drift(struct bh_manager *m, const struct bh_round *next)
+{
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	bool same = false, shape;
 	int r;
 
 	if (!m->verified || !m->round.wanted)
 		return 0;
-	r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+	r = bh_diff(next->wanted, m->seen.ruleset, &plan);
 	if (r < 0)
 		return r;
-	shape = !bh_shape_equal(m->round.shape, m->seen.shape);
+	shape = !bh_shape_equal(next->shape, m->seen.shape);
 	if (plan->changes.n == 0 && !shape && !flags_undone(m))
 		return 0;
+	r = same_round(&m->round, next, &same);
+	if (r < 0 || !same)
+		return r;
 	m->repairs++;
 	m->verified = false;
 	bh_log(&m->log, LOG_WARNING, BH_EVENT_REPAIR, "somebody changed bulkhead's %s: put back",
@@ -170,7 +188,7 @@ static bool anyone_heard(const struct bh_manager *m)
  * what is open, nor may rules that somebody removed stay away, so without tables there is no waiting. */
 static bool must_hold(const struct bh_manager *m)
 {
-	if (!have_tables(m->seen.ruleset) || m->round.wanted)
+	if (!have_tables(m->seen.ruleset) || m->built)
 		return false;
 	return !anyone_heard(m) || !bh_manager_settled(m);
 }
@@ -328,39 +346,44 @@ static void log_moves(struct bh_manager *m, const struct bh_placement *old)
 	}
 }
 
+/* NEXT takes the place of the last round. */
+static void round_replace(struct bh_manager *m, struct bh_round *next)
+{
+	struct bh_round old = m->round;
+
+	m->round = *next;
+	m->built = true;
+	memset(next, 0, sizeof(*next));
+	log_moves(m, old.placement);
+	bh_round_clear(&old);
+}
+
 int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 {
-	struct bh_round round = {0};
+	struct bh_round next = {0};
 	bool changed = false;
 	int r = refresh(m, err);
 
-	if (r == 0)
-		r = count_drift(m);
-	if (r < 0)
-		goto again;
-	m->held = must_hold(m);
+	m->held = r == 0 && must_hold(m);
 	if (m->held)
 		return 0;
-	r = bh_round_build(m, m->config.policy, &round, err);
-	if (r < 0)
-		goto again;
-	{
-		struct bh_round old = m->round;
-
-		m->round = round;
-		log_moves(m, old.placement);
-		bh_round_clear(&old);
+	if (r == 0)
+		r = bh_round_build(m, m->config.policy, &next, err);
+	if (r == 0)
+		r = count_drift(m, &next);
+	if (r == 0) {
+		round_replace(m, &next);
+		r = apply(m, &changed, err);
 	}
-	r = apply(m, &changed, err);
 	if (r == 0 && (changed || !m->verified))
 		r = verify(m, err);
-	if (r != 0)
-		goto again;
-	m->verified = true;
-	r = ask_about_ports(m);
-	return r < 0 ? bh_fail(err, r, "out of memory") : 0;
-again:
+	if (r == 0) {
+		m->verified = true;
+		r = ask_about_ports(m);
+		return r < 0 ? bh_fail(err, r, "out of memory") : 0;
+	}
 	/* The kernel is not what it was thought to be: look at all of it. */
+	bh_round_clear(&next);
 	m->verified = false;
 	bh_seen_clear(&m->seen);
 	return r < 0 ? r : -EAGAIN;

@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole manager on fakes: what it does to the kernel, when, and what it says about it. The compiler is a double that puts
+ * members into one set, so that these tests hold whatever the rules look like. */
+#include "../../src/daemon/manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define CONFIG "version: 1\nmode: enforce\nzones:\n  web: {select: {labels: {tier: web}}}\nallow:\n  - {from: host, to: web}\n"
+#define BRIDGE "br-0123456789ab"
+#define BRIDGE_INDEX 7
+
+/* ---- the double of the compiler */
+
+static void add_table(struct bh_ruleset *r, enum bh_family f)
+{
+	r->tables[f].present = true;
+}
+
+static struct bh_set *add_set(struct bh_ruleset *r, const char *name, enum bh_field key)
+{
+	struct bh_set *s = bh_vec_add(&r->tables[BH_FAMILY_INET].sets);
+
+	if (!s)
+		abort();
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	s->key[0] = key;
+	s->n_key = 1;
+	return s;
+}
+
+static void add_elem(struct bh_set *s, const void *key, size_t n)
+{
+	struct bh_elem *e = bh_vec_add(&s->elems);
+
+	assert_non_null(e);
+	memcpy(e->key, key, n);
+}
+
+int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, struct bh_ruleset **ret, struct bh_error *err)
+{
+	struct bh_ruleset *r = calloc(1, sizeof(*r));
+
+	(void)host, (void)features, (void)err;
+	add_table(r, BH_FAMILY_INET);
+	add_table(r, BH_FAMILY_BRIDGE);
+	*ret = r;
+	return 0;
+}
+
+static void remember_flags(const struct bh_compile_input *in, struct bh_ruleset *r)
+{
+	struct bh_set *four = add_set(r, "nf_call4", BH_IIFNAME);
+	const struct bh_set *old = in->seen ? bh_table_set(&in->seen->tables[BH_FAMILY_INET], "nf_call4") : NULL;
+
+	bh_vec_foreach(n, &in->inventory->networks) {
+		const struct bh_link *l = bh_host_link_named(in->host, n->bridge);
+		uint8_t key[BH_KEY_MAX] = {0};
+
+		if (!l)
+			continue;
+		memcpy(key, l->name, sizeof(l->name));
+		if (!l->nf_call_iptables || (old && bh_set_find(old, key)))
+			add_elem(four, key, 16);
+	}
+}
+
+int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err)
+{
+	struct bh_ruleset *r = NULL;
+	struct bh_set *members;
+
+	if (in->policy->deny == BH_DENY_DROP)	/* what the double calls too hard to compile */
+		return bh_fail(err, -E2BIG, "cannot compile this");
+	bh_compile_skeleton(in->host, in->features, &r, err);
+	members = add_set(r, "members", BH_IP_SADDR);
+	bh_vec_foreach(m, &in->placement->members)
+		if (in->placement->insts.v[m->inst].builtin != BH_BUILTIN_QUARANTINE)
+			bh_vec_foreach(a, &m->attachments)
+				bh_vec_foreach(addr, &a->endpoint->addrs)
+					add_elem(members, addr->b, 4);
+	remember_flags(in, r);
+	bh_ruleset_sort(r);
+	*ret = r;
+	return 0;
+}
+
+int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret, struct bh_error *err)
+{
+	(void)in, (void)ruleset, (void)err;
+	*ret = calloc(1, sizeof(**ret));
+	return 0;
+}
+
+void bh_pairs_free(struct bh_pairs *p)
+{
+	bh_vec_clear(&p->pairs);
+	free(p);
+}
+
+int bh_pairs_read(const struct bh_compile_input *in, const struct bh_ruleset *seen, struct bh_pairs **ret)
+{
+	(void)in, (void)seen;
+	*ret = calloc(1, sizeof(**ret));
+	return 0;
+}
+
+struct bh_counts bh_zone_counts(const struct bh_ruleset *seen, const struct bh_placement *p, size_t inst)
+{
+	(void)seen, (void)p, (void)inst;
+	return (struct bh_counts){ .packets = 1, .bytes = 60 };
+}
+
+struct bh_counts bh_member_counts(const struct bh_ruleset *seen, const struct bh_member *m)
+{
+	(void)seen, (void)m;
+	return (struct bh_counts){ .dropped_packets = 2 };
+}
+
+/* ---- a daemon on fakes */
+
+struct fixture {
+	char dir[64], config[96], state[96];
+	sd_event *event;
+	struct bh_manager *m;
+	struct bh_nft *nft;
+	struct bh_tc *tc;
+	struct bh_source *docker;
+	struct bh_nft_ops counting;	/* the fake's ops with apply counted and, when wanted, failing */
+	const struct bh_nft_ops *real;
+};
+
+static unsigned applied;
+static int apply_fails;
+
+static const struct bh_nft_ops *fake_ops;
+
+static int counted_apply(struct bh_nft *n, const struct bh_plan *plan, struct bh_error *err)
+{
+	if (apply_fails)
+		return bh_fail(err, apply_fails, "the kernel says no");
+	applied++;
+	return fake_ops->apply(n, plan, err);
+}
+
+static void write_config(struct fixture *f, const char *text)
+{
+	FILE *file = fopen(f->config, "we");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fchmod(fileno(file), 0644), 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void add_link(struct bh_host *h, int ifindex, const char *name, enum bh_link_kind kind, int master)
+{
+	struct bh_link *l = bh_vec_add(&h->links);
+
+	if (!l)
+		abort();
+	l->ifindex = ifindex;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->kind = kind;
+	l->master = master;
+	l->peer_nsid = -1;
+	l->up = true;
+}
+
+/* A daemon as after its start; the kernel (nft, tc) may be one that was there before. */
+static void daemon_start(struct fixture *f)
+{
+	struct bh_manager_parts parts = { .nft = f->nft, .tc = f->tc, .config_path = f->config, .state_dir = f->state,
+		.log = { .journal = false } };
+	struct bh_error err = {0};
+
+	if (bh_manager_new(f->event, &parts, &f->m, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(bh_manager_load_first(f->m), 0);
+	assert_int_equal(bh_manager_add_source(f->m, "docker", "/run/docker.sock", &f->docker), 0);
+	assert_int_equal(bh_fake_runtime_new(bh_source_message, f->docker, &f->docker->runtime), 0);
+	bh_manager_run(f->m);
+	if (bh_manager_start(f->m, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* The daemon dies; the kernel stays. */
+static void daemon_kill(struct fixture *f)
+{
+	f->m->nft = NULL;
+	f->m->tc = NULL;
+	bh_manager_free(f->m);
+	f->m = NULL;
+}
+
+static void turn(struct fixture *f)
+{
+	for (int i = 0; i < 5; i++)
+		assert_true(sd_event_run(f->event, 0) >= 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/bh-test-%d-XXXXXX", getpid());
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->config, sizeof(f->config), "%s/bulkhead.yaml", f->dir);
+	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	assert_true(sd_event_new(&f->event) >= 0);
+	assert_int_equal(bh_nft_fake_new(&f->nft), 0);
+	assert_int_equal(bh_tc_fake_new(&f->tc), 0);
+	fake_ops = f->real = f->nft->ops;
+	f->counting = *f->real;
+	f->counting.apply = counted_apply;
+	f->nft->ops = &f->counting;
+	applied = 0;
+	apply_fails = 0;
+	add_link(bh_tc_fake_host(f->tc), 1, "lo", BH_LINK_LOOPBACK, 0);
+	add_link(bh_tc_fake_host(f->tc), BRIDGE_INDEX, BRIDGE, BH_LINK_BRIDGE, 0);
+	add_link(bh_tc_fake_host(f->tc), 9, "veth9", BH_LINK_VETH, BRIDGE_INDEX);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "state/good/bulkhead.yaml", "state/good", "state", "bulkhead.yaml" };
+	struct fixture *f = *state;
+
+	if (f->m)
+		daemon_kill(f);
+	f->nft->ops = f->real;
+	bh_nft_free(f->nft);
+	bh_tc_free(f->tc);
+	sd_event_unref(f->event);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
+		char p[128];
+
+		snprintf(p, sizeof(p), "%s/%s", f->dir, names[i]);
+		if (unlink(p) < 0)
+			(void)rmdir(p);
+	}
+	assert_int_equal(rmdir(f->dir), 0);
+	free(f);
+	return 0;
+}
+
+static void push_state(struct fixture *f, enum bh_runtime_state s)
+{
+	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_STATE, .state = s, .reason = s == BH_RUNTIME_ABSENT ? "gone" : NULL };
+
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+}
+
+static void container_init(struct bh_container *c, const char *id, const char *tier, uint8_t last)
+{
+	struct bh_label *l = bh_vec_add(&c->labels);
+	struct bh_endpoint *e = bh_vec_add(&c->endpoints);
+	struct bh_addr a = { .family = 4, .b = { 10, 0, 0, last } };
+
+	assert_non_null(l);
+	assert_non_null(e);
+	c->id = strdup(id);
+	c->name = strdup(id);
+	c->image = strdup("busybox");
+	c->runtime = "docker";
+	c->state = BH_CONTAINER_RUNNING;
+	l->key = strdup("tier");
+	l->value = strdup(tier);
+	e->network_id = strdup("net");
+	e->has_mac = true;
+	e->mac = (struct bh_mac){ { 2, 0x42, 10, 0, 0, last } };
+	assert_int_equal(bh_vec_push(&e->addrs, a), 0);
+}
+
+static void push_snapshot(struct fixture *f, size_t n)
+{
+	struct bh_inventory *i = calloc(1, sizeof(*i));
+	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_SNAPSHOT, .inventory = i };
+	struct bh_network *net;
+
+	assert_non_null(i);
+	net = bh_vec_add(&i->networks);
+	assert_non_null(net);
+	net->id = strdup("net");
+	net->name = strdup("front");
+	net->driver = strdup("bridge");
+	net->bridge = strdup(BRIDGE);
+	for (size_t k = 0; k < n; k++) {
+		struct bh_container *c = bh_vec_add(&i->containers);
+		char id[16];
+
+		assert_non_null(c);
+		snprintf(id, sizeof(id), "web%zu", k);
+		container_init(c, id, "web", (uint8_t)(2 + k));
+	}
+	push_state(f, BH_RUNTIME_CONNECTED);
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+	bh_inventory_free(i);
+}
+
+static size_t members_in_kernel(struct fixture *f)
+{
+	struct bh_ruleset *seen = NULL;
+	const struct bh_set *s;
+	size_t n;
+
+	assert_int_equal(f->nft->ops->observe(f->nft, &seen, NULL), 0);
+	s = bh_table_set(&seen->tables[BH_FAMILY_INET], "members");
+	n = s ? s->elems.n : 0;
+	bh_ruleset_free(seen);
+	return n;
+}
+
+static bool tables_in_kernel(struct fixture *f)
+{
+	struct bh_ruleset *seen = NULL;
+	bool there;
+
+	assert_int_equal(f->nft->ops->observe(f->nft, &seen, NULL), 0);
+	there = seen->tables[BH_FAMILY_INET].present && seen->tables[BH_FAMILY_BRIDGE].present;
+	bh_ruleset_free(seen);
+	return there;
+}
+
+/* Somebody else flushes all rules. */
+static void flush_foreign(struct fixture *f)
+{
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL, *nothing = calloc(1, sizeof(*nothing));
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+
+	assert_int_equal(f->real->observe(f->nft, &seen, NULL), 0);
+	assert_int_equal(bh_diff(nothing, seen, &plan), 0);
+	assert_int_equal(f->real->apply(f->nft, plan, NULL), 0);
+	assert_false(tables_in_kernel(f));
+}
+
+static void assert_state(struct fixture *f, const char *want)
+{
+	_cleanup_free_ char *reason = NULL;
+	const char *state = bh_manager_state(f->m, &reason);
+
+	if (strcmp(state, want) != 0)
+		fail_msg("state is %s (%s), not %s", state, reason ? reason : "-", want);
+}
+
+/* ---- the tests */
+
+static void test_start_closes_first(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	/* No runtime has said a word. */
+	assert_true(tables_in_kernel(f));
+	assert_state(f, "starting");
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_state(f, "enforcing");
+	assert_true(f->m->ready);
+}
+
+static void test_without_configuration(void **state)
+{
+	struct fixture *f = *state;
+
+	daemon_start(f);
+	assert_true(tables_in_kernel(f));
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 0);
+	assert_state(f, "degraded");
+	assert_true(f->m->ready);	/* it stays up */
+}
+
+static void test_last_good_configuration(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() != 0)
+		return;	/* the kept file must be root's to be believed */
+	write_config(f, CONFIG);
+	daemon_start(f);
+	daemon_kill(f);
+	write_config(f, "version: 1\nmode: what\n");
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_state(f, "degraded");
+	assert_non_null(strstr(f->m->config.error, "bulkhead.yaml:2"));
+	/* Mended: the same daemon is well again. */
+	write_config(f, CONFIG);
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_state(f, "enforcing");
+}
+
+static void test_restart_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 3);
+	turn(f);
+	daemon_kill(f);
+	applied = 0;
+	daemon_start(f);
+	turn(f);
+	/* The runtime has not answered: nothing opens, nothing closes. */
+	assert_int_equal(members_in_kernel(f), 3);
+	assert_int_equal(applied, 0);
+	push_snapshot(f, 3);
+	turn(f);
+	assert_int_equal(applied, 0);
+	assert_state(f, "enforcing");
+	assert_int_equal(f->m->repairs, 0);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+}
+
+static void test_restart_without_runtime(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	daemon_kill(f);
+	daemon_start(f);
+	push_state(f, BH_RUNTIME_ABSENT);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_true(f->m->ready);	/* a runtime that is not there is not waited for */
+	assert_state(f, "degraded");
+	flush_foreign(f);
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	assert_true(tables_in_kernel(f));
+	assert_int_equal(members_in_kernel(f), 0);
+}
+
+static void test_reload_without_runtime(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_state(f, BH_RUNTIME_ABSENT);
+	turn(f);
+	assert_state(f, "enforcing");
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_state(f, "enforcing");	/* the rules are our own, not found ones */
+}
+
+static void test_runtime_goes_and_comes(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	push_state(f, BH_RUNTIME_ABSENT);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_state(f, "degraded");
+	push_snapshot(f, 1);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_state(f, "enforcing");
+}
+
+static void test_single_messages(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_container c = {0};
+	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_CONTAINER, .container = &c };
+	struct bh_runtime_msg gone = { .kind = BH_RUNTIME_MSG_GONE, .id = "extra" };
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	container_init(&c, "extra", "web", 77);
+	applied = 0;
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+	bh_fake_runtime_push(f->docker->runtime, &msg);	/* twice the same is once */
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_int_equal(applied, 1);
+	bh_fake_runtime_push(f->docker->runtime, &gone);
+	bh_fake_runtime_push(f->docker->runtime, &gone);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 1);
+	bh_container_clear(&c);
+}
+
+static void test_drift_is_repaired(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	flush_foreign(f);
+	bh_seen_clear(&f->m->seen);	/* what the monitor or the poll does */
+	bh_manager_run(f->m);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_int_equal(f->m->repairs, 1);
+	bh_manager_run(f->m);
+	assert_int_equal(f->m->repairs, 1);
+}
+
+static void test_refusal_by_the_kernel(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	apply_fails = -ENOMEM;
+	push_snapshot(f, 3);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_state(f, "degraded");
+	assert_true(f->m->failures > 0);
+	apply_fails = 0;
+	for (int i = 0; i < 50 && f->m->problem; i++)
+		sd_event_run(f->event, 100000);	/* the back-off's own time */
+	assert_int_equal(members_in_kernel(f), 3);
+	assert_state(f, "enforcing");
+	assert_int_equal(f->m->repairs, 0);
+}
+
+static void test_bad_reload_changes_nothing(void **state)
+{
+	static const char *const bad[] = {
+		"version: 1\nmode: enforce\nzoness: {}\n",
+		"version: 1\nmode: enforce\nzones:\n  web: {select: {labels: {tier: web}}}\nexpect:\n  - {from: host, to: web, verdict: accept}\n",
+		"version: 1\nmode: enforce\ndeny: drop\n",	/* the double does not compile it */
+	};
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	applied = 0;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(bad); i++) {
+		_cleanup_free_ char *text = NULL;
+
+		write_config(f, bad[i]);
+		assert_true(bh_manager_reload(f->m, &text) < 0);
+		bh_manager_run(f->m);
+		assert_int_equal(members_in_kernel(f), 2);
+		assert_int_equal(applied, 0);
+		assert_non_null(f->m->config.error);
+		assert_state(f, "enforcing");
+	}
+	assert_int_equal(unlink(f->config), 0);
+	assert_true(bh_manager_reload(f->m, NULL) < 0);
+	assert_int_equal(members_in_kernel(f), 2);
+	write_config(f, "version: 1\nmode: audit\n");
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_int_equal(members_in_kernel(f), 0);
+	assert_null(f->m->config.error);
+	assert_state(f, "auditing");
+}
+
+static void test_bridge_flags(void **state)
+{
+	struct fixture *f = *state;
+	const struct bh_link *bridge;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	bridge = bh_host_link_named(bh_tc_fake_host(f->tc), BRIDGE);
+	assert_true(bridge->nf_call_iptables);
+	assert_false(bridge->nf_call_ip6tables);	/* the double asks for IPv4 alone */
+	/* Somebody switches it off: the poll finds it. */
+	((struct bh_link *)bridge)->nf_call_iptables = false;
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	assert_true(bh_host_link_named(bh_tc_fake_host(f->tc), BRIDGE)->nf_call_iptables);
+	assert_int_equal(f->m->repairs, 1);
+	/* Teardown puts back what was off before, by a program that knows nothing but the kernel. */
+	daemon_kill(f);
+	assert_int_equal(bh_teardown_kernel(f->nft, f->tc, NULL), 0);
+	assert_false(bh_host_link_named(bh_tc_fake_host(f->tc), BRIDGE)->nf_call_iptables);
+	assert_false(tables_in_kernel(f));
+	assert_int_equal(bh_teardown_kernel(f->nft, f->tc, NULL), 0);	/* twice is no error */
+}
+
+static void test_status(void **state)
+{
+	static const char *const keys[] = { "daemon", "kernel", "runtimes", "zones", "containers", "rules" };
+	struct fixture *f = *state;
+	struct bh_error err = {0};
+	json_t *doc = NULL, *c;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	if (bh_status_build(f->m, &doc, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(keys); i++)
+		assert_non_null(json_object_get(doc, keys[i]));
+	assert_true(json_is_true(json_object_get(json_object_get(doc, "kernel"), "in_sync")));
+	assert_true(json_is_null(json_object_get(json_object_get(doc, "daemon"), "reason")));
+	c = json_array_get(json_object_get(doc, "containers"), 0);
+	assert_string_equal(json_string_value(json_object_get(c, "zone")), "web");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(c, "endpoints"), 0),
+		"ipv4"), 0)), "10.0.0.2");
+	assert_true(json_is_null(json_object_get(json_object_get(c, "bandwidth"), "egress_bps")));
+	assert_int_equal(json_integer_value(json_object_get(c, "dropped_packets")), 2);
+	json_decref(doc);
+	doc = NULL;
+	/* The kernel's truth, not a memory. */
+	flush_foreign(f);
+	assert_int_equal(bh_status_build(f->m, &doc, &err), 0);
+	assert_true(json_is_false(json_object_get(json_object_get(doc, "kernel"), "in_sync")));
+	assert_true(json_is_null(json_object_get(json_object_get(doc, "kernel"), "table")));
+	json_decref(doc);
+}
+
+static void test_unexplained_port_is_asked_about_once(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_runtime_stats before, after;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 0);
+	turn(f);
+	before = f->docker->runtime->ops->stats(f->docker->runtime);
+	assert_int_equal(before.events, 1);	/* veth9; the fake counts looks as events */
+	bh_manager_run(f->m);
+	add_link(bh_tc_fake_host(f->tc), 10, "veth10", BH_LINK_VETH, BRIDGE_INDEX);
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	after = f->docker->runtime->ops->stats(f->docker->runtime);
+	assert_int_equal(after.events, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_start_closes_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_good_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart_without_runtime, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reload_without_runtime, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_runtime_goes_and_comes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_single_messages, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drift_is_repaired, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusal_by_the_kernel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_reload_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bridge_flags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unexplained_port_is_asked_about_once, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("daemon", tests, NULL, NULL);
+}
