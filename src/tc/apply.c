@@ -232,6 +232,8 @@ static void set_ports(struct applying *a)
 	bh_vec_foreach(p, &a->wanted->ports) {
 		const struct bh_shaped_port *old = bh_shape_port(a->seen, p->ifindex);
 
+		if (p->class_id[BH_INGRESS] == BH_REDIRECT_STALE)	/* of a union; it goes with the next step */
+			continue;
 		if (p->class_id[BH_INGRESS] && (!old || old->class_id[BH_INGRESS] == 0 ||
 			old->class_id[BH_INGRESS] == BH_REDIRECT_STALE))
 			add_port(a, p, old && old->class_id[BH_INGRESS]);

@@ -312,6 +312,20 @@ class Trees(Case):
                 self.assertInSync(CAPS)
                 self.net.run("a1", "ping", "-q", "-c", "2", "-i", "0.05", "-W", "1", self.net.ip["a2"])
 
+    def test_stale_redirect_is_taken_away(self):
+        """A filter whose bh-ingress has gone drops everything; it goes even when its port is no longer to be shaped."""
+        for wish in (NONE, "zone c 1000000 0 0 0\nmember c va2\n"):
+            with self.subTest(wish=wish):
+                self.net.apply(CAPS)
+                self.net.run("host", "ip", "link", "del", "bh-ingress")
+                self.net.run("host", "ip", "link", "add", "x9", "type", "ifb")
+                self.assertNotEqual(self.net.run("a2", "ping", "-c", "1", "-W", "1", self.net.ip["a1"], check=False)
+                                    .returncode, 0)
+                self.net.apply(wish)
+                self.net.run("host", "ip", "link", "del", "x9")
+                self.assertInSync(wish)
+                self.net.run("a2", "ping", "-q", "-c", "2", "-i", "0.05", "-W", "1", self.net.ip["a1"])
+
     def test_others_are_left_alone(self):
         """A foreign root qdisc, clsact and filter stay, whatever comes and goes."""
         run = self.net.run
