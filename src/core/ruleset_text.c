@@ -153,8 +153,10 @@ static int set_elems_print(const struct bh_set *s, struct bh_buf *out)
 		bh_buf_puts(&line, i ? ", " : "");
 		elem_print(s->key, s->n_key, s->data, &s->elems.v[i], &line);
 	}
-	if (line.err)
+	if (line.err) {
+		out->err = line.err;
 		return line.err;
+	}
 	if (line.n <= LINE) {
 		bh_buf_printf(out, "\t\telements = { %s }\n", line.s);
 		return out->err;

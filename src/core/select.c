@@ -69,7 +69,7 @@ static int image_init(struct subject *s)
 	last = strrchr(s->image, '/');
 	tag = last ? strchr(last, ':') : NULL;
 	if (at && tag && tag < at) {
-		struct bh_buf b = {0};
+		_cleanup_buf_ struct bh_buf b = {0};
 
 		bh_buf_putn(&b, s->image, (size_t)(tag - s->image));
 		bh_buf_puts(&b, at);
@@ -94,7 +94,7 @@ int subject_init(struct subject *s, const struct bh_container *c, const struct b
 	s->project = bh_container_label(c, "com.docker.compose.project");
 	service = bh_container_label(c, "com.docker.compose.service");
 	if (s->project && service) {
-		struct bh_buf b = {0};
+		_cleanup_buf_ struct bh_buf b = {0};
 
 		bh_buf_printf(&b, "%s/%s", s->project, service);
 		return bh_buf_steal(&b, &s->service);
