@@ -10,7 +10,7 @@
 #define BH_CFG_DEPTH_MAX 16u		/* nested lists and mappings */
 #define BH_CFG_NODES_MAX 65536u		/* values a file */
 #define BH_CFG_ZONES_MAX 4096u
-#define BH_CFG_ERRORS_MAX 100u		/* more are not told */
+#define BH_CFG_ERRORS_MAX 100u		/* more are not told; the same for warnings */
 #define BH_CFG_PRIORITY_MAX 1000
 #define BH_CFG_SHOW 272			/* a quoted word of a message, see bh_cfg_show() */
 
@@ -64,7 +64,7 @@ struct bh_cfg {
 	const struct bh_doc *doc;	/* being read */
 	BH_VEC(struct bh_claim) prefixes, interfaces;
 	bool unenforced_ok;		/* reads what is not enforced yet: tests of those readers */
-	bool too_many;			/* errors */
+	bool too_many;			/* errors or warnings */
 	bool partial;			/* zones may be missing because a part could not be read: references cannot be judged */
 	struct bh_strv refused;		/* names that cannot name a zone (told): no reference to them is told again */
 	int err;

@@ -144,7 +144,7 @@ static void __attribute__((format(printf, 4, 0))) add(struct bh_cfg *c, enum bh_
 	const struct bh_doc *doc = loc->line ? find_doc(c, loc->file) : NULL;
 	struct bh_diag d = {.severity = severity, .line = loc->line, .column = loc->column};
 
-	if (severity == BH_SEVERITY_ERROR && c->diags->errors >= BH_CFG_ERRORS_MAX) {
+	if ((severity == BH_SEVERITY_ERROR ? c->diags->errors : c->diags->warnings) >= BH_CFG_ERRORS_MAX) {
 		c->too_many = true;
 		return;
 	}
@@ -223,10 +223,12 @@ void bh_cfg_sort(struct bh_cfg *c)
 	if (c->diags->v.n > 1)
 		qsort_r(c->diags->v.v, c->diags->v.n, sizeof(*c->diags->v.v), diag_cmp, c);
 	if (c->too_many && c->diags->v.n) {
-		struct bh_diag d = {.severity = BH_SEVERITY_ERROR};
+		bool errors = c->diags->errors > 0;	/* a policy with errors is not warned about */
+		struct bh_diag d = {.severity = errors ? BH_SEVERITY_ERROR : BH_SEVERITY_WARNING};
 
 		if (bh_strdup(&d.file, c->diags->v.v[c->diags->v.n - 1].file) < 0 ||
-			bh_strdup(&d.message, "too many errors: the others are not shown") < 0 ||
+			bh_strdup(&d.message, errors ? "too many errors: the others are not shown" :
+				"too many warnings: the others are not shown") < 0 ||
 			bh_vec_push(&c->diags->v, d) < 0) {
 			free(d.file);
 			free(d.message);
