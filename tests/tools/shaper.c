@@ -33,6 +33,21 @@ static int die(const char *what, const struct bh_error *err)
 	return 1;
 }
 
+static void wish_free(struct wish *w)
+{
+	bh_vec_foreach(m, &w->placement.members)
+		bh_vec_clear(&m->attachments);
+	bh_vec_foreach(i, &w->placement.insts)
+		free(i->name);
+	bh_vec_foreach(z, &w->policy.zones)
+		free(z->name);
+	bh_vec_clear(&w->placement.members);
+	bh_vec_clear(&w->placement.insts);
+	bh_vec_clear(&w->policy.zones);
+	free(w);
+}
+BH_DEFINE_FREEP(struct wish, wish_free)
+
 static int add_zone(struct wish *w, const char *name, const char *rates)
 {
 	struct bh_zone *z = bh_vec_add(&w->policy.zones);
@@ -119,7 +134,7 @@ static int print_pair(const struct bh_shape *wanted, const struct bh_shape *seen
 
 static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
 {
-	struct wish *w = calloc(1, sizeof(*w));
+	_cleanup_(wish_freep) struct wish *w = calloc(1, sizeof(*w));
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *rules = calloc(1, sizeof(*rules));
 	_cleanup_(bh_shape_freep) struct bh_shape *wanted = NULL, *seen = NULL, *both = NULL;
 	_cleanup_buf_ struct bh_buf text = { 0 };
@@ -147,7 +162,7 @@ static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
 		return die(verb, &err);
 	if (strcmp(verb, "prepare") == 0 && text.s)
 		fputs(text.s, stdout);
-	return 0;	/* the kernel frees the wish, this being a test's tool that ends here */
+	return 0;
 }
 
 static int print_host(const struct bh_host *host)
