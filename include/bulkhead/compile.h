@@ -36,9 +36,9 @@ struct bh_compile_input {
  * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. */
 int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
 
-/* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. */
-int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, struct bh_ruleset **ret,
-	struct bh_error *err);
+/* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. SEEN as in bh_compile_input. */
+int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
+	struct bh_ruleset **ret, struct bh_error *err);
 
 /* The classes and ports to shape, and the rules that classify, added to RULESET (from bh_compile()): a netdev chain
  * `in_IFINDEX` for each port with an egress cap, and in the bridge table the map `shape_in` (port to class) with the chain
@@ -48,8 +48,7 @@ int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *fe
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
 	struct bh_error *err);
 
-/* The kernel names that belong to a zone, for reading counters back. */
-void bh_name_zone_counter(const struct bh_zone_inst *inst, char ret[BH_NAME]);
+/* The chain that says what a zone may open; its packets are counted in the element of `from_zone` that jumps there. */
 void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME]);
 
 /* What a rule of the file became for one pair of zones, for `status rules`: packets and bytes are read back
@@ -71,7 +70,8 @@ int bh_pairs_read(const struct bh_compile_input *in, const struct bh_ruleset *se
 struct bh_counts {
 	uint64_t packets, bytes, dropped_packets, dropped_bytes;
 };
-/* Counts of a zone and of a member, read from the seen rule set. */
+/* Counts of a zone and of a member, read from the seen rule set (sorted). A zone's are the packets of all flows that it opened, and of
+ * those that were opened to it by a rule; its drops are its members'. A member's are those of its endpoints. */
 struct bh_counts bh_zone_counts(const struct bh_ruleset *seen, const struct bh_placement *p, size_t inst);
 struct bh_counts bh_member_counts(const struct bh_ruleset *seen, const struct bh_member *m);
 

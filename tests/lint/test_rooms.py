@@ -47,7 +47,7 @@ LIBRARIES = set().union(*(libs for _, libs in ROOMS.values()))
 # What core may take from the system: values and formats, nothing that touches the world. What stdio.h and
 # stdlib.h offer beyond that is caught by the symbols.
 PURE_HEADERS = re.compile(r"^(errno|inttypes|limits|stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h$|"
-                          r"^(arpa/inet|netinet/in)\.h$|^linux/(if_ether|netfilter|pkt_sched|netfilter/nf_tables)\.h$")
+                          r"^(arpa/inet|netinet/(in|icmp6|ip_icmp|tcp)|net/(ethernet|if_arp))\.h$|^linux/(if_ether|netfilter|pkt_sched|netfilter/nf_tables)\.h$")
 PURE_SYMBOLS = set("""
     abort bsearch calloc free malloc qsort realloc reallocarray memcmp memcpy memmove memset memchr
     strchr strchrnul strcmp strcspn strdup strlen strncmp strndup strnlen strpbrk strrchr strsep strspn strstr

@@ -46,11 +46,12 @@ static void add_elem(struct bh_set *s, const void *key, size_t n)
 	memcpy(e->key, key, n);
 }
 
-int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, struct bh_ruleset **ret, struct bh_error *err)
+int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
+	struct bh_ruleset **ret, struct bh_error *err)
 {
 	struct bh_ruleset *r = calloc(1, sizeof(*r));
 
-	(void)host, (void)features, (void)err;
+	(void)host, (void)features, (void)seen, (void)err;
 	add_table(r, BH_FAMILY_INET);
 	add_table(r, BH_FAMILY_BRIDGE);
 	*ret = r;
@@ -81,7 +82,7 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 
 	if (in->policy->deny == BH_DENY_DROP)	/* what the double calls too hard to compile */
 		return bh_fail(err, -E2BIG, "cannot compile this");
-	bh_compile_skeleton(in->host, in->features, &r, err);
+	bh_compile_skeleton(in->host, in->features, in->seen, &r, err);
 	members = add_set(r, "members", BH_IP_SADDR);
 	bh_vec_foreach(m, &in->placement->members)
 		if (in->placement->insts.v[m->inst].builtin != BH_BUILTIN_QUARANTINE)

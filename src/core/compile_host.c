@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which bridges are container bridges, which are foreign, and what is remembered about them in the kernel. */
+#include "compile_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A bridge that is made while nothing runs is closed by its name already. A star stands at the end. */
+static const char *const patterns[] = {
+	"docker0", "docker_gwbridge", "br-0*", "br-1*", "br-2*", "br-3*", "br-4*", "br-5*", "br-6*", "br-7*", "br-8*", "br-9*",
+	"br-a*", "br-b*", "br-c*", "br-d*", "br-e*", "br-f*", "podman*", "cni*",
+};
+
+static bool dev_matches(const char *pattern, const char *dev)
+{
+	size_t n = strlen(pattern);
+
+	if (pattern[n - 1] == '*')
+		return strncmp(pattern, dev, n - 1) == 0;
+	return strcmp(pattern, dev) == 0;
+}
+
+static bool is_patterned(const char *dev)
+{
+	for (size_t i = 0; i < BH_ARRAY_SIZE(patterns); i++)
+		if (dev_matches(patterns[i], dev))
+			return true;
+	return false;
+}
+
+static bool is_listed(const struct compiler *c, const char *dev)
+{
+	bh_vec_foreach(n, &c->in->inventory->networks)
+		if (n->bridge && strcmp(n->bridge, dev) == 0)
+			return true;
+	return false;
+}
+
+/* Whether the kernel holds a member on DEV: then a runtime listed it before, and its silence now means nothing. */
+static bool was_listed(const struct compiler *c, const char *dev)
+{
+	const struct bh_set *s = c->in->seen ? bh_table_set(&c->in->seen->tables[BH_FAMILY_INET], "zone_of4") : NULL;
+
+	if (!s)
+		return false;
+	bh_vec_foreach(e, &s->elems)
+		if (strncmp((const char *)e->key, dev, BH_IFNAME) == 0)
+			return true;
+	return false;
+}
+
+/* A port that no runtime makes: the host's own uplink, or a virtual machine. */
+static bool has_foreign_port(const struct compiler *c, const struct bh_link *bridge)
+{
+	bh_vec_foreach(l, &c->in->host->links)
+		if (l->master == bridge->ifindex &&
+			(l->physical || l->kind == BH_LINK_TAP || l->kind == BH_LINK_BOND || l->kind == BH_LINK_VLAN))
+			return true;
+	return false;
+}
+
+int host_bridges(struct compiler *c)
+{
+	bh_vec_foreach(l, &c->in->host->links) {
+		int r = 0;
+
+		if (l->kind != BH_LINK_BRIDGE)
+			continue;
+		if (is_listed(c, l->name))
+			r = bh_vec_push(&c->own, l);
+		else if (is_patterned(l->name) && has_foreign_port(c, l) && !was_listed(c, l->name))
+			r = bh_vec_push(&c->exempt, l);
+		else if (is_patterned(l->name))
+			r = bh_vec_push(&c->own, l);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+bool host_bridge_is_own(const struct compiler *c, int ifindex)
+{
+	bh_vec_foreach(l, &c->own)
+		if ((*l)->ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* "br-*" as what it matches: from br- to br- and the highest bytes. */
+static int put_pattern(struct bh_table *t, const char *set, const char *pattern, uint32_t value)
+{
+	struct key first = {0}, last = {0};
+	size_t n = strlen(pattern);
+	char dev[BH_IFNAME] = {0};
+
+	if (pattern[n - 1] != '*') {
+		key_dev(&first, pattern);
+		return put_range(t, set, &first, &first, value);
+	}
+	memcpy(dev, pattern, n - 1 < sizeof(dev) ? n - 1 : sizeof(dev) - 1);
+	key_dev(&first, dev);
+	key_dev(&last, dev);
+	memset(last.b + n - 1, 0xff, BH_IFNAME - (n - 1));
+	return put_range(t, set, &first, &last, value);
+}
+
+static int bridges_put(struct compiler *c, struct bh_table *t)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(patterns) && r == 0; i++)
+		r = put_pattern(t, "bridges", patterns[i], 0);
+	bh_vec_foreach(n, &c->in->inventory->networks)
+		if (r == 0 && n->bridge && *n->bridge && !is_patterned(n->bridge))
+			r = put_pattern(t, "bridges", n->bridge, 0);
+	bh_vec_foreach(l, &c->exempt) {
+		struct key k = {0};
+
+		key_dev(&k, (*l)->name);
+		if (r == 0)
+			r = put(t, "exempt", &k);
+	}
+	return r;
+}
+
+static const struct bh_link *master_of(const struct compiler *c, const struct bh_link *l)
+{
+	return l->master ? bh_host_link(c->in->host, l->master) : NULL;
+}
+
+/* Ports of other programs' bridges that look like a container's. */
+static int foreign_put(struct compiler *c)
+{
+	bh_vec_foreach(l, &c->in->host->links) {
+		const struct bh_link *m = master_of(c, l);
+		struct key k = {0};
+
+		if (l->kind != BH_LINK_VETH || !m || m->kind != BH_LINK_BRIDGE || host_bridge_is_own(c, m->ifindex))
+			continue;
+		key_dev(&k, l->name);
+		if (put(c->bridge, "foreign", &k) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The gateways: their addresses are nobody else's. Link-local ones are the same on many a bridge. */
+static int gateways_put(struct compiler *c)
+{
+	bh_vec_foreach(n, &c->in->inventory->networks)
+		bh_vec_foreach(a, &n->gateways) {
+			struct key k = {0};
+
+			key_addr(&k, a);
+			if (n->bridge && put(c->bridge, a->family == 4 ? "owned4" : "owned6", &k) < 0)
+				return -ENOMEM;
+		}
+	bh_vec_foreach(l, &c->in->host->addrs) {
+		const struct bh_addr *a = &l->prefix.addr;
+		struct key k = {0};
+
+		if (!host_bridge_is_own(c, l->ifindex) || (a->family == 6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80))
+			continue;
+		key_addr(&k, a);
+		if (put(c->bridge, a->family == 4 ? "owned4" : "owned6", &k) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static bool seen_has(const struct compiler *c, const char *set, const struct key *k)
+{
+	const struct bh_set *s = c->in->seen ? bh_table_set(&c->in->seen->tables[BH_FAMILY_INET], set) : NULL;
+
+	return s && bh_set_find(s, k->b);
+}
+
+/* What teardown puts back. */
+static int nf_call_put(struct compiler *c)
+{
+	bh_vec_foreach(l, &c->own) {
+		struct key k = {0};
+
+		key_dev(&k, (*l)->name);
+		if ((!(*l)->nf_call_iptables || seen_has(c, "nf_call4", &k)) && put(c->inet, "nf_call4", &k) < 0)
+			return -ENOMEM;
+		if ((!(*l)->nf_call_ip6tables || seen_has(c, "nf_call6", &k)) && put(c->inet, "nf_call6", &k) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int resolvers_put(struct compiler *c)
+{
+	bh_vec_foreach(a, &c->in->host->resolvers) {
+		struct key k = {0};
+
+		key_addr(&k, a);
+		if (put(c->inet, a->family == 4 ? "dns4" : "dns6", &k) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One pattern may not lie inside another zone's: nft could not say what is left of the wider one. */
+static int pattern_check(const struct compiler *c, size_t zone, const char *pattern)
+{
+	size_t n = strlen(pattern) - 1;
+
+	for (size_t z = 0; z < c->in->policy->zones.n; z++)
+		for (size_t i = 0; i < c->in->policy->zones.v[z].interfaces.n; i++) {
+			const char *other = c->in->policy->zones.v[z].interfaces.v[i];
+
+			if (z == zone || !*other || other[strlen(other) - 1] != '*' || strncmp(other, pattern, n) != 0)
+				continue;
+			return bh_fail(c->err, -EINVAL, "interfaces %s of zone %s and %s of zone %s overlap: name them apart",
+				pattern, c->in->policy->zones.v[zone].name, other, c->in->policy->zones.v[z].name);
+		}
+	return 0;
+}
+
+/* Whether a wider pattern of the same zone holds this one already. */
+static bool is_covered(const struct bh_zone *z, const char *pattern)
+{
+	for (size_t i = 0; i < z->interfaces.n; i++) {
+		const char *other = z->interfaces.v[i];
+
+		if (other != pattern && strlen(other) < strlen(pattern) && other[strlen(other) - 1] == '*' &&
+			strncmp(other, pattern, strlen(other) - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int interface_put(struct compiler *c, const struct bh_zone_inst *inst, const char *name)
+{
+	struct key k = {0};
+	int r;
+
+	if (!*name)
+		return 0;
+	if (name[strlen(name) - 1] != '*') {
+		key_dev(&k, name);
+		return put_value(c->inet, "zone_of_if", &k, inst->id);
+	}
+	r = pattern_check(c, (size_t)inst->zone, name);
+	if (r < 0 || is_covered(&c->in->policy->zones.v[inst->zone], name))
+		return r;
+	return put_pattern(c->inet, "zone_of_ifs", name, inst->id);
+}
+
+static int interfaces_put(struct compiler *c)
+{
+	bh_vec_foreach(i, &c->in->placement->insts) {
+		const struct bh_zone *z = i->zone >= 0 ? &c->in->policy->zones.v[i->zone] : NULL;
+
+		if (!z || z->kind != BH_ZONE_INTERFACES)
+			continue;
+		for (size_t k = 0; k < z->interfaces.n; k++) {
+			int r = interface_put(c, i, z->interfaces.v[k]);
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int host_compile(struct compiler *c)
+{
+	int r = bridges_put(c, c->inet);
+
+	if (r == 0)
+		r = interfaces_put(c);
+	if (r == 0)
+		r = resolvers_put(c);
+	if (r == 0)
+		r = nf_call_put(c);
+	if (r < 0 || c->in->features->bridge_ibrname)
+		return r < 0 ? r : bridges_put(c, c->bridge);
+	r = foreign_put(c);
+	return r < 0 ? r : gateways_put(c);
+}

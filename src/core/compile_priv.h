@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the compiler share. */
+#ifndef BULKHEAD_CORE_COMPILE_PRIV_H
+#define BULKHEAD_CORE_COMPILE_PRIV_H
+
+#include <bulkhead/allow.h>
+#include <bulkhead/compile.h>
+
+/* What one pair of zones opens, by the first rule that says so: no two claims of a pair overlap. */
+enum claim_kind {
+	CLAIM_ALL,
+	CLAIM_PROTO,
+	CLAIM_PORTS,
+};
+struct claim {
+	size_t from, to;	/* indices into placement->insts */
+	size_t rule;		/* index into policy->allow */
+	enum claim_kind kind;
+	uint8_t proto;
+	uint16_t first, last;	/* CLAIM_PORTS */
+};
+struct claims {
+	BH_VEC(struct claim) v;	/* sorted by from, to and rule */
+};
+
+/* A container's port behind published ports. */
+struct leg {
+	size_t member;
+	uint8_t proto;
+	uint16_t port;
+	uint32_t id;
+};
+
+struct compiler {
+	const struct bh_compile_input *in;
+	struct bh_ruleset *out;
+	struct bh_table *inet, *bridge;
+	struct bh_error *err;
+	BH_VEC(const struct bh_link *) own;	/* container bridges that exist, by ifindex */
+	BH_VEC(const struct bh_link *) exempt;	/* bridges that a pattern catches and that are not */
+	struct claims claims;
+	BH_VEC(struct leg) legs;		/* sorted by member, protocol and port */
+};
+
+/* A key that grows field by field. */
+struct key {
+	uint8_t b[BH_KEY_MAX];
+	size_t off;
+};
+void key_dev(struct key *k, const char *dev);
+void key_id(struct key *k, uint32_t id);
+void key_u8(struct key *k, uint8_t v);
+void key_port(struct key *k, uint16_t port);
+void key_addr(struct key *k, const struct bh_addr *a);
+void key_mac(struct key *k, const struct bh_mac *m);
+
+/* Appends an element without data to a set; NULL for no memory. It dies at the next. */
+struct bh_elem *elem_in(struct bh_set *s, const struct key *k);
+/* Add an element to a set of T that exists. 0 or -ENOMEM. */
+int put(struct bh_table *t, const char *set, const struct key *k);
+int put_value(struct bh_table *t, const char *set, const struct key *k, uint32_t value);
+int put_verdict(struct bh_table *t, const char *set, const struct key *k, enum bh_verdict v, const char *chain);
+int put_range(struct bh_table *t, const char *set, const struct key *first, const struct key *last, uint32_t value);
+
+/* compile_host.c: bridges, prefixes, interfaces, resolvers: what the host is. */
+int host_bridges(struct compiler *c);
+int host_compile(struct compiler *c);
+bool host_bridge_is_own(const struct compiler *c, int ifindex);
+
+/* compile_world.c */
+int world_compile(struct compiler *c);
+
+/* claims.c */
+/* The same as the rules say it, overlaps and all, in no order. */
+int claims_expand(const struct bh_compile_input *in, struct claims *ret);
+int claims_collect(const struct bh_compile_input *in, struct claims *ret);
+void claims_clear(struct claims *c);
+/* The claim of the pair under which PROTO/PORT is open, or NULL. */
+const struct claim *claims_find(const struct claims *c, size_t from, size_t to, uint8_t proto, uint16_t port);
+/* The first claim of zone FROM (to any), or the place where it would be. */
+size_t claims_of(const struct claims *c, size_t from);
+
+/* compile_zone.c */
+#define CLAIM_EXPAND_MAX 64	/* a range up to this many ports becomes an element a port: a hash is found faster than a range */
+int zones_compile(struct compiler *c);
+bool inst_opens(const struct bh_zone_inst *i);	/* whether connections can be opened from it */
+bool inst_has_containers(const struct bh_policy *p, const struct bh_zone_inst *i);
+
+/* compile_leg.c */
+int legs_number(struct compiler *c);
+int legs_compile(struct compiler *c);
+
+/* compile_member.c */
+int members_compile(struct compiler *c);
+
+/* names.c: of a zone's objects; PREFIX is "zone", "ports", … */
+void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);
+
+#endif

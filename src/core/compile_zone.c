@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A chain and the maps it needs for every zone that connections can come from: what it may open. */
+#include "compile_priv.h"
+#include "skel.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+enum {
+	MAP_PORTS,
+	MAP_RANGES,
+	MAP_PROTOS,
+	MAP_ALL,
+	MAP_LEGS,
+	MAP_MAX,
+};
+
+static const struct skel_set maps[MAP_MAX] = {
+	{.name = "ports", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
+	{.name = "ranges", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT,
+		.flags = BH_SET_COUNTER | BH_SET_INTERVAL},
+	{.name = "protos", .key = {BH_PRIORITY, BH_L4PROTO}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
+	{.name = "all", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
+	{.name = "legs", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER},
+};
+
+/* The transports that have ports, and where their errors come. */
+static const uint8_t transports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+/* One zone while it is made. */
+struct zone {
+	const struct bh_zone_inst *inst;
+	struct bh_set map[MAP_MAX];
+	bool has_transport[MAP_MAX][BH_ARRAY_SIZE(transports)];
+	bool dns_tcp, dns_udp;
+	bool reaches;		/* containers, and so maybe published ports */
+};
+
+bool inst_opens(const struct bh_zone_inst *i)
+{
+	switch (i->builtin) {
+	case BH_BUILTIN_NONE:
+	case BH_BUILTIN_HOST:
+	case BH_BUILTIN_LAN:
+	case BH_BUILTIN_INTERNET:
+	case BH_BUILTIN_BUILD:
+	case BH_BUILTIN_QUARANTINE:
+		return i->id != 0;
+	default:
+		return false;
+	}
+}
+
+static int allow(struct bh_set *map, const struct key *k)
+{
+	struct bh_elem *e = elem_in(map, k);
+
+	if (!e)
+		return -ENOMEM;
+	if (map->data == BH_DATA_VERDICT)
+		e->verdict = BH_ACCEPT;
+	return 0;
+}
+
+static int allow_proto(struct zone *z, uint32_t to, uint8_t proto)
+{
+	struct key k = {0};
+
+	key_id(&k, to);
+	key_u8(&k, proto);
+	return allow(&z->map[MAP_PROTOS], &k);
+}
+
+static void transport_used(struct zone *z, int map, uint8_t proto)
+{
+	for (size_t i = 0; i < BH_ARRAY_SIZE(transports); i++)
+		if (transports[i] == proto)
+			z->has_transport[map][i] = true;
+}
+
+static int allow_ports(struct zone *z, uint32_t to, const struct claim *c)
+{
+	struct key first = {0}, last = {0};
+	struct bh_elem *e;
+
+	if (c->last - c->first < CLAIM_EXPAND_MAX) {
+		transport_used(z, MAP_PORTS, c->proto);
+		for (uint32_t port = c->first; port <= c->last; port++) {
+			struct key k = {0};
+
+			key_id(&k, to);
+			key_u8(&k, c->proto);
+			key_port(&k, (uint16_t)port);
+			if (allow(&z->map[MAP_PORTS], &k) < 0)
+				return -ENOMEM;
+		}
+		return 0;
+	}
+	transport_used(z, MAP_RANGES, c->proto);
+	key_id(&first, to);
+	key_u8(&first, c->proto);
+	last = first;
+	key_port(&first, c->first);
+	key_port(&last, c->last);
+	e = elem_in(&z->map[MAP_RANGES], &first);
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->key_end, last.b, sizeof(e->key_end));
+	e->verdict = BH_ACCEPT;
+	return 0;
+}
+
+static int allow_claim(struct zone *z, const struct bh_zone_inst *to, const struct claim *c)
+{
+	struct key k = {0};
+	int r;
+
+	if (to->builtin == BH_BUILTIN_DNS) {	/* the port is judged before its number is given: the protocol is enough */
+		bool *flag = c->proto == IPPROTO_TCP ? &z->dns_tcp : &z->dns_udp;
+
+		if (*flag)
+			return 0;
+		*flag = true;
+		return allow_proto(z, to->id, c->proto);
+	}
+	switch (c->kind) {
+	case CLAIM_PORTS:
+		return allow_ports(z, to->id, c);
+	case CLAIM_PROTO:
+		r = allow_proto(z, to->id, c->proto);
+		return r == 0 && c->proto == IPPROTO_ICMP ? allow_proto(z, to->id, IPPROTO_ICMPV6) : r;
+	case CLAIM_ALL:
+		key_id(&k, to->id);
+		return allow(&z->map[MAP_ALL], &k);
+	}
+	return -EINVAL;
+}
+
+static int zone_fill(const struct compiler *c, struct zone *z, size_t from)
+{
+	const struct bh_placement *p = c->in->placement;
+
+	for (size_t i = claims_of(&c->claims, from); i < c->claims.v.n && c->claims.v.v[i].from == from; i++) {
+		const struct claim *x = &c->claims.v.v[i];
+		int r = allow_claim(z, &p->insts.v[x->to], x);
+
+		if (r < 0)
+			return r;
+		z->reaches = z->reaches || inst_has_containers(c->in->policy, &p->insts.v[x->to]);
+	}
+	bh_vec_foreach(l, &c->legs) {
+		struct key k = {0};
+
+		if (!claims_find(&c->claims, from, p->members.v[l->member].inst, l->proto, l->port))
+			continue;
+		key_id(&k, l->id);
+		if (allow(&z->map[MAP_LEGS], &k) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int port_rules(struct bh_chain *chain, const struct zone *z, int map)
+{
+	static const uint8_t errors[] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
+	const char *name = z->map[map].name;
+
+	if (z->map[map].elems.n == 0)
+		return 0;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(transports); i++) {
+		const struct skel_rule r = RULE(IS(BH_L4PROTO, transports[i]),
+			VMAP(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC));
+
+		if (z->has_transport[map][i] && skel_rule_add(chain, &r) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < BH_ARRAY_SIZE(errors); i++) {
+		const struct skel_rule r = RULE(IS(BH_L4PROTO, errors[i]),
+			VMAP(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC));
+
+		if (skel_rule_add(chain, &r) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* For flows to a resolver the number changes to that of dns, and is looked up again. */
+static int dns_rules(struct bh_chain *chain, const struct zone *z)
+{
+	const struct skel_rule tcp = RULE(IS(BH_CT_PROTOCOL, IPPROTO_TCP), JUMP("to_dns"));
+	const struct skel_rule udp = RULE(IS(BH_CT_PROTOCOL, IPPROTO_UDP), JUMP("to_dns"));
+	const struct skel_rule again = RULE(VMAP(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL));
+
+	if (!z->dns_tcp && !z->dns_udp)
+		return 0;
+	if (z->dns_tcp && skel_rule_add(chain, &tcp) < 0)
+		return -ENOMEM;
+	if (z->dns_udp && skel_rule_add(chain, &udp) < 0)
+		return -ENOMEM;
+	return skel_rule_add(chain, &again);
+}
+
+static int zone_rules(struct bh_chain *chain, const struct zone *z)
+{
+	static const struct skel_case to_ends[] = {{0, BH_JUMP, "to_orig"}, {1, BH_JUMP, "to_reply"}};
+	const struct skel_rule answers = RULE(BY(BH_CT_DIRECTION, to_ends));
+	const struct skel_rule protos = RULE(VMAP(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL));
+	const struct skel_rule all = RULE(VMAP(z->map[MAP_ALL].name, BH_PRIORITY));
+	const struct skel_rule legs = RULE(IN(z->map[MAP_LEGS].name, BH_PRIORITY), GOTO("leg_ok"));
+	const struct skel_rule end = RULE(GOTO(z->inst->builtin == BH_BUILTIN_HOST ? "second_leg" :
+		z->inst->builtin == BH_BUILTIN_QUARANTINE ? "deny_quarantine" : "deny"));
+	int r = skel_rule_add(chain, &answers);
+
+	if (r == 0)
+		r = port_rules(chain, z, MAP_PORTS);
+	if (r == 0)
+		r = port_rules(chain, z, MAP_RANGES);
+	if (r == 0 && z->map[MAP_PROTOS].elems.n > 0)
+		r = skel_rule_add(chain, &protos);
+	if (r == 0 && z->map[MAP_ALL].elems.n > 0)
+		r = skel_rule_add(chain, &all);
+	if (r == 0)
+		r = dns_rules(chain, z);
+	if (r == 0 && z->reaches)
+		r = skel_rule_add(chain, &legs);
+	return r < 0 ? r : skel_rule_add(chain, &end);
+}
+
+/* The rules depend on the policy alone and not on who runs: a member that comes or goes changes elements. */
+static int zone_finish(struct compiler *c, struct zone *z)
+{
+	struct bh_chain *chain = bh_vec_add(&c->inet->chains);
+	struct key k = {0};
+
+	if (!chain)
+		return -ENOMEM;
+	name_zone(z->inst, "zone", chain->name);
+	if (zone_rules(chain, z) < 0)
+		return -ENOMEM;
+	key_id(&k, z->inst->id);
+	if (put_verdict(c->inet, "from_zone", &k, BH_JUMP, chain->name) < 0)
+		return -ENOMEM;
+	for (int i = 0; i < MAP_MAX; i++) {
+		if (i == MAP_LEGS ? !z->reaches : z->map[i].elems.n == 0)
+			continue;
+		if (bh_vec_push(&c->inet->sets, z->map[i]) < 0)
+			return -ENOMEM;
+		memset(&z->map[i], 0, sizeof(z->map[i]));	/* the table's now */
+	}
+	return 0;
+}
+
+static int zone_compile(struct compiler *c, size_t from)
+{
+	struct zone z = {.inst = &c->in->placement->insts.v[from]};
+	int r;
+
+	for (int i = 0; i < MAP_MAX; i++) {
+		skel_set_init(&z.map[i], &maps[i]);
+		name_zone(z.inst, maps[i].name, z.map[i].name);
+	}
+	r = zone_fill(c, &z, from);
+	if (r == 0)
+		r = zone_finish(c, &z);
+	for (int i = 0; i < MAP_MAX; i++)
+		bh_set_clear(&z.map[i]);
+	return r;
+}
+
+/* A zone's own mode, where it differs from the file's, under every number that its containers answer by. */
+static int mode_put(struct compiler *c, size_t inst, uint32_t id)
+{
+	const struct bh_zone_inst *i = &c->in->placement->insts.v[inst];
+	const struct bh_policy *p = c->in->policy;
+	enum bh_mode mode = i->zone >= 0 && i->builtin == BH_BUILTIN_NONE ? p->zones.v[i->zone].mode : BH_MODE_INHERIT;
+	struct key k = {0};
+
+	if (mode == BH_MODE_INHERIT || mode == p->mode)
+		return 0;
+	key_id(&k, id);
+	if (mode == BH_MODE_AUDIT)
+		return put_verdict(c->inet, "modes", &k, BH_ACCEPT, NULL);
+	return put_verdict(c->inet, "modes", &k, BH_GOTO, "refuse");
+}
+
+static int modes_put(struct compiler *c)
+{
+	const struct bh_placement *p = c->in->placement;
+
+	for (size_t i = 0; i < p->insts.n; i++)
+		if (p->insts.v[i].id && mode_put(c, i, p->insts.v[i].id) < 0)
+			return -ENOMEM;
+	bh_vec_foreach(l, &c->legs)
+		if (mode_put(c, p->members.v[l->member].inst, l->id) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int zones_compile(struct compiler *c)
+{
+	struct key metadata = {0}, network = {0};
+	int r = modes_put(c);
+
+	key_id(&metadata, BH_ID_METADATA);
+	key_id(&network, BH_ID_CONTAINER_NETWORK);
+	if (r == 0)
+		r = put_verdict(c->inet, "from_zone", &metadata, BH_GOTO, "deny_metadata");
+	if (r == 0)
+		r = put_verdict(c->inet, "from_zone", &network, BH_GOTO, "deny_identity");
+	for (size_t i = 0; i < c->in->placement->insts.n && r == 0; i++)
+		if (inst_opens(&c->in->placement->insts.v[i]))
+			r = zone_compile(c, i);
+	return r;
+}

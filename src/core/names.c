@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of kernel objects. A zone's begin with a word and its number, so that neither a zone that is called like a word
+ * of nft's language nor a value that a stranger chose makes a listing that nft cannot read; the rest is for people. */
+#include "compile_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SHOWN 16
+
+static bool is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME])
+{
+	char shown[SHOWN + 1] = {0};
+	const char *name = i->name ? i->name : "";
+
+	if (i->builtin != BH_BUILTIN_NONE) {
+		snprintf(ret, BH_NAME, "%s_%s", prefix, bh_builtin_name(i->builtin));
+		return;
+	}
+	for (size_t k = 0; k < SHOWN && name[k]; k++)
+		shown[k] = is_plain(name[k]) ? name[k] : '_';
+	snprintf(ret, BH_NAME, "%s_%x_%s", prefix, i->id & 0xffff, shown);
+}
+
+void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME])
+{
+	name_zone(inst, "zone", ret);
+}

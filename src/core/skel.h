@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules as constant tables, one line a rule, near to how nft writes them; skel_add() makes the IR of them. */
+#ifndef BULKHEAD_CORE_SKEL_H
+#define BULKHEAD_CORE_SKEL_H
+
+#include <bulkhead/ruleset.h>
+
+#define SKEL_FIELDS 4
+#define SKEL_STMTS 4
+#define SKEL_RULES 20
+#define SKEL_CASES 16
+
+/* One entry of an anonymous set or verdict map. */
+struct skel_case {
+	uint16_t value;
+	uint8_t verdict;	/* enum bh_verdict */
+	const char *chain;
+};
+
+struct skel_stmt {
+	uint8_t kind;		/* enum bh_stmt_kind */
+	uint8_t op;		/* enum bh_op */
+	uint8_t verdict;	/* enum bh_verdict */
+	uint8_t n_cases;
+	enum bh_field fields[SKEL_FIELDS];
+	uint32_t value;		/* of one field: as a number, or the mask of a flag */
+	uint32_t mask;
+	const char *name;	/* set, chain, counter, prefix, or a device's name as the value */
+	const struct skel_case *cases;
+};
+
+struct skel_rule {
+	struct skel_stmt s[SKEL_STMTS];
+};
+
+struct skel_chain {
+	const char *name;
+	uint8_t hook;		/* enum bh_hook */
+	int16_t priority;
+	struct skel_rule rules[SKEL_RULES];
+};
+
+struct skel_set {
+	const char *name;
+	enum bh_field key[SKEL_FIELDS];
+	uint8_t data;		/* enum bh_data */
+	uint8_t flags;		/* enum bh_set_flags */
+	uint16_t size;
+	uint16_t timeout_ms;
+};
+
+#define ON(...) {__VA_ARGS__}
+
+/* Matches. A device's name may end in *. */
+#define IS(f, v) {.kind = BH_STMT_MATCH, .fields = ON(f), .op = BH_EQ, .value = (v)}
+#define ISNT(f, v) {.kind = BH_STMT_MATCH, .fields = ON(f), .op = BH_NE, .value = (v)}
+#define DEV(f, dev) {.kind = BH_STMT_MATCH, .fields = ON(f), .op = BH_EQ, .name = (dev)}
+#define FLAG(f, bit) {.kind = BH_STMT_MATCH, .fields = ON(f), .op = BH_MASK_ANY, .mask = (bit)}
+#define MASKED(f, m, v) {.kind = BH_STMT_MATCH, .fields = ON(f), .op = BH_MASK_EQ, .mask = (m), .value = (v)}
+#define IN(set, ...) {.kind = BH_STMT_LOOKUP, .op = BH_EQ, .name = (set), .fields = ON(__VA_ARGS__)}
+#define NOT_IN(set, ...) {.kind = BH_STMT_LOOKUP, .op = BH_NE, .name = (set), .fields = ON(__VA_ARGS__)}
+#define ONE_OF(f, list) {.kind = BH_STMT_LOOKUP, .op = BH_EQ, .fields = ON(f), .cases = (list), .n_cases = BH_ARRAY_SIZE(list)}
+#define NONE_OF(f, list) {.kind = BH_STMT_LOOKUP, .op = BH_NE, .fields = ON(f), .cases = (list), .n_cases = BH_ARRAY_SIZE(list)}
+#define BY(f, list) {.kind = BH_STMT_VMAP, .fields = ON(f), .cases = (list), .n_cases = BH_ARRAY_SIZE(list)}
+#define VMAP(set, ...) {.kind = BH_STMT_VMAP, .name = (set), .fields = ON(__VA_ARGS__)}
+
+/* What is done. */
+#define SCRATCH(v) {.kind = BH_STMT_SET_PRIORITY, .value = (v)}
+#define FETCH(set, ...) {.kind = BH_STMT_MAP_PRIORITY, .name = (set), .fields = ON(__VA_ARGS__)}
+#define COUNT(counter) {.kind = BH_STMT_COUNTER, .name = (counter)}
+#define LIMIT(n) {.kind = BH_STMT_LIMIT, .value = (n)}
+#define LOG(prefix) {.kind = BH_STMT_LOG, .name = (prefix), .value = SKEL_NFLOG_GROUP}
+#define REJECT(how) {.kind = BH_STMT_REJECT, .value = (how)}
+#define UPDATE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .fields = ON(__VA_ARGS__)}
+#define ACCEPT {.kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT}
+#define DROP {.kind = BH_STMT_VERDICT, .verdict = BH_DROP}
+#define RETURN {.kind = BH_STMT_VERDICT, .verdict = BH_RETURN}
+#define JUMP(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_JUMP, .name = (chain)}
+#define GOTO(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_GOTO, .name = (chain)}
+
+#define RULE(...) {.s = {__VA_ARGS__}}
+#define CHAIN(n, ...) {.name = (n), .rules = {__VA_ARGS__}}
+#define BASE(n, h, p, ...) {.name = (n), .hook = (h), .priority = (p), .rules = {__VA_ARGS__}}
+
+#define SKEL_NFLOG_GROUP 77
+#define SKEL_LOG_RATE 10
+
+/* Appends one statement made of S to RULE. 0 or -ENOMEM. */
+int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s);
+/* Appends one rule made of R to CHAIN. 0 or -ENOMEM. */
+int skel_rule_add(struct bh_chain *chain, const struct skel_rule *r);
+/* Append chains with their rules, sets without elements, counters. 0 or -ENOMEM. */
+int skel_chains_add(struct bh_table *t, const struct skel_chain *v, size_t n);
+int skel_sets_add(struct bh_table *t, const struct skel_set *v, size_t n);
+int skel_counters_add(struct bh_table *t, const char *const *v, size_t n);
+/* One set as declared, elements apart. */
+void skel_set_init(struct bh_set *set, const struct skel_set *s);
+
+/* The parts of the inet and bridge tables that no configuration changes. */
+/* TELL: refusals are answered (deny: reject). */
+int skel_inet_add(struct bh_table *t, bool tell);
+/* IBRNAME: this kernel's bridge family knows the bridge of a port. */
+int skel_bridge_add(struct bh_table *t, bool ibrname);
+
+#endif

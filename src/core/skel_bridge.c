@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bridge table as it always is: who may send what on a container's port, and what the inet table cannot see.
+ *
+ * A kernel whose bridge family knows `ibrname` closes every port of a container bridge that is not known. One without it
+ * does not know the bridge of a port: there a port that is not known may carry nothing that belongs to a container network, and
+ * only IP and ARP otherwise, unless it is known to be a foreign bridge's. What stays open there between two unknown ports
+ * is ARP about other networks; IP is closed by the inet table. */
+#include "skel.h"
+
+#include <net/ethernet.h>
+#include <net/if_arp.h>
+#include <netinet/icmp6.h>
+
+#define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
+
+static const struct skel_set sets[] = {
+	{.name = "ports", .key = {BH_IIFNAME}},
+	{.name = "pinm", .key = {BH_IIFNAME, BH_ETHER_SADDR}},
+	{.name = "pin4", .key = {BH_IIFNAME, BH_IP_SADDR}},
+	{.name = "pin6", .key = {BH_IIFNAME, BH_IP6_SADDR}},
+	{.name = "pin6t", .key = {BH_IIFNAME, BH_TH_64_128}},
+	{.name = "drops", .key = {BH_IIFNAME}, .flags = BH_SET_COUNTER},
+	{.name = "modes", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT},
+};
+
+static const struct skel_set sets_by_bridge[] = {
+	{.name = "bridges", .key = {BH_IBRNAME}, .flags = BH_SET_INTERVAL},
+	{.name = "exempt", .key = {BH_IBRNAME}},
+};
+
+static const struct skel_set sets_by_port[] = {
+	{.name = "foreign", .key = {BH_IIFNAME}},
+	{.name = "owned_mac", .key = {BH_ETHER_SADDR}},
+	{.name = "owned4", .key = {BH_IP_SADDR}},
+	{.name = "owned6", .key = {BH_IP6_SADDR}},
+	{.name = "nets4", .key = {BH_IP_SADDR}, .flags = BH_SET_INTERVAL},
+};
+
+static const char *const counters[] = {"denied_unknown", "denied_identity", "denied_noise"};
+
+static const struct skel_case frames[] = {
+	{ETHERTYPE_IP, BH_GOTO, "port_ip"}, {ETHERTYPE_IPV6, BH_GOTO, "port_ip6"},
+	{ETHERTYPE_ARP, BH_GOTO, "port_arp"},
+};
+static const struct skel_case discovery[] = {
+	{ND_ROUTER_ADVERT, BH_GOTO, "deny_identity"}, {ND_REDIRECT, BH_GOTO, "deny_identity"},
+	{ND_NEIGHBOR_SOLICIT, BH_GOTO, "port_ns"}, {ND_NEIGHBOR_ADVERT, BH_GOTO, "port_na"},
+	{MLD_LISTENER_REPORT, BH_GOTO, "port_mld"}, {MLD2_LISTENER_REPORT, BH_GOTO, "port_mld"},
+	{MLD_LISTENER_REDUCTION, BH_GOTO, "port_mld"}, {MLD_LISTENER_QUERY, BH_GOTO, "deny_identity"},
+	{ND_ROUTER_SOLICIT, BH_GOTO, "deny_noise"},
+};
+static const struct skel_case known_frames[] = {
+	{ETHERTYPE_IP, 0, NULL}, {ETHERTYPE_IPV6, 0, NULL}, {ETHERTYPE_ARP, 0, NULL},
+};
+static const struct skel_case reports[] = {
+	{MLD_LISTENER_REPORT, 0, NULL}, {MLD2_LISTENER_REPORT, 0, NULL}, {MLD_LISTENER_REDUCTION, 0, NULL},
+};
+static const struct skel_case neighbour_noise[] = {
+	{ND_NEIGHBOR_SOLICIT, 0, NULL}, {ND_NEIGHBOR_ADVERT, 0, NULL}, {MLD_LISTENER_REPORT, 0, NULL},
+	{MLD2_LISTENER_REPORT, 0, NULL}, {MLD_LISTENER_REDUCTION, 0, NULL},
+};
+static const struct skel_case ip_frames[] = {
+	{ETHERTYPE_IP, 0, NULL}, {ETHERTYPE_IPV6, 0, NULL},
+};
+
+static const struct skel_chain chains[] = {
+	CHAIN("act",
+		RULE(SCRATCH(0)),
+		RULE(VMAP("modes", BH_PRIORITY)),
+		RULE(IN("drops", BH_IIFNAME)),
+		RULE(DROP)),
+	CHAIN("deny_unknown",
+		RULE(COUNT("denied_unknown")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead unknown ")),
+		RULE(GOTO("act"))),
+	CHAIN("deny_identity",
+		RULE(COUNT("denied_identity")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead identity ")),
+		RULE(GOTO("act"))),
+	CHAIN("deny_noise",
+		RULE(COUNT("denied_noise")),
+		RULE(GOTO("act"))),
+	CHAIN("from_port",
+		RULE(NOT_IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("deny_identity")),
+		RULE(BY(BH_ETHER_TYPE, frames)),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_arp",
+		RULE(ISNT(BH_ARP_HTYPE, 1), GOTO("deny_identity")),
+		RULE(ISNT(BH_ARP_PTYPE, ETHERTYPE_IP), GOTO("deny_identity")),
+		RULE(NOT_IN("pinm", BH_IIFNAME, BH_ARP_SADDR_ETHER), GOTO("deny_identity")),
+		RULE(IN("pin4", BH_IIFNAME, BH_ARP_SADDR_IP), ACCEPT),
+		RULE(IS(BH_ARP_OPERATION, ARPOP_REQUEST), IS(BH_ARP_SADDR_IP, 0), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_ip",
+		RULE(IS(BH_UDP_SPORT, 67), GOTO("deny_identity")),
+		RULE(IN("pin4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_ip6",
+		RULE(BY(BH_ICMPV6_TYPE, discovery)),
+		RULE(IS(BH_UDP_SPORT, 547), GOTO("deny_identity")),
+		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_ns",
+		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(IS(BH_IP6_SADDR, 0), IN("pin6t", BH_IIFNAME, BH_TH_64_128), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_na",
+		RULE(NOT_IN("pin6", BH_IIFNAME, BH_IP6_SADDR), GOTO("deny_identity")),
+		RULE(IN("pin6t", BH_IIFNAME, BH_TH_64_128), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_mld",
+		RULE(IS(BH_IP6_SADDR, 0), ACCEPT),
+		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("to_port",
+		RULE(NOT_IN("ports", BH_IIFNAME), GOTO("deny_unknown")),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, reports), GOTO("deny_noise")),
+		RULE(ONE_OF(BH_ETHER_TYPE, known_frames), ACCEPT),
+		RULE(GOTO("deny_identity"))),
+	/* From a known port: inet judges IP, the rest stays here */
+	CHAIN("to_unknown",
+		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbour_noise), GOTO("deny_noise")),
+		RULE(ONE_OF(BH_ETHER_TYPE, ip_frames), ACCEPT),
+		RULE(GOTO("deny_noise"))),
+	BASE("forward", BH_HOOK_FORWARD, -250,
+		RULE(IN("ports", BH_OIFNAME), GOTO("to_port")),
+		RULE(IN("ports", BH_IIFNAME), GOTO("to_unknown")),
+		RULE(ACCEPT)),
+};
+
+static const struct skel_chain by_bridge[] = {
+	BASE("prerouting", BH_HOOK_PREROUTING, -250,
+		RULE(IN("ports", BH_IIFNAME), GOTO("from_port")),
+		RULE(IN("exempt", BH_IBRNAME), ACCEPT),
+		RULE(IN("bridges", BH_IBRNAME), GOTO("deny_unknown")),
+		RULE(ACCEPT)),
+};
+
+static const struct skel_chain by_port[] = {
+	CHAIN("from_unknown",
+		RULE(IN("owned_mac", BH_ETHER_SADDR), GOTO("deny_identity")),
+		RULE(IN("owned4", BH_IP_SADDR), GOTO("deny_identity")),
+		RULE(IN("owned6", BH_IP6_SADDR), GOTO("deny_identity")),
+		RULE(IN("nets4", BH_ARP_SADDR_IP), GOTO("deny_unknown")),
+		RULE(IN("nets4", BH_ARP_DADDR_IP), GOTO("deny_unknown")),
+		RULE(IN("foreign", BH_IIFNAME), ACCEPT),
+		RULE(DEV(BH_IIFNAME, "veth*"), NONE_OF(BH_ETHER_TYPE, known_frames), GOTO("deny_unknown")),
+		RULE(ACCEPT)),
+	BASE("prerouting", BH_HOOK_PREROUTING, -250,
+		RULE(IN("ports", BH_IIFNAME), GOTO("from_port")),
+		RULE(GOTO("from_unknown"))),
+};
+
+int skel_bridge_add(struct bh_table *t, bool ibrname)
+{
+	int r = skel_sets_add(t, sets, BH_ARRAY_SIZE(sets));
+
+	if (r == 0 && ibrname)
+		r = skel_sets_add(t, sets_by_bridge, BH_ARRAY_SIZE(sets_by_bridge));
+	if (r == 0 && !ibrname)
+		r = skel_sets_add(t, sets_by_port, BH_ARRAY_SIZE(sets_by_port));
+	if (r == 0)
+		r = skel_counters_add(t, counters, BH_ARRAY_SIZE(counters));
+	if (r == 0)
+		r = skel_chains_add(t, chains, BH_ARRAY_SIZE(chains));
+	if (r == 0)
+		r = ibrname ? skel_chains_add(t, by_bridge, BH_ARRAY_SIZE(by_bridge)) : skel_chains_add(t, by_port, BH_ARRAY_SIZE(by_port));
+	return r;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inet table as it always is. tests/golden/skeleton.nft is the same with the zones of an example, and
+ * tests/netns/test_skeleton.py shows on a kernel what it does.
+ *
+ * A zone's number travels in meta priority and is taken out again at the end of each hook. A flow's ends are ct original
+ * saddr and ct reply saddr, its port is ct reply proto-src: the same for both directions and for the flow's errors. nft can
+ * only say proto-src where the rule names one transport, hence a rule each. After a goto out of a base chain the end of a
+ * chain falls back to the policy, so every chain that is gone to ends in a verdict: bh_ruleset_prove(). */
+#include "skel.h"
+
+#include <bulkhead/place.h>
+
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+
+/* linux/netfilter/nf_conntrack_common.h and nf_conntrack_tuple_common.h */
+#define CT_ORIGINAL 0
+#define CT_REPLY 1
+#define CT_ESTABLISHED 2u
+#define CT_RELATED 4u
+#define CT_NEW 8u
+#define IPS_DST_NAT 0x20u
+#define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
+
+static const struct skel_set sets[] = {
+	{.name = "bridges", .key = {BH_IIFNAME}, .flags = BH_SET_INTERVAL},
+	{.name = "exempt", .key = {BH_IIFNAME}},
+	{.name = "zone_of4", .key = {BH_IIFNAME, BH_IP_SADDR}, .data = BH_DATA_PRIORITY, .flags = BH_SET_COUNTER},
+	{.name = "zone_of6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .data = BH_DATA_PRIORITY, .flags = BH_SET_COUNTER},
+	{.name = "zone_of_if", .key = {BH_IIFNAME}, .data = BH_DATA_PRIORITY},
+	{.name = "zone_of_ifs", .key = {BH_IIFNAME}, .data = BH_DATA_PRIORITY, .flags = BH_SET_INTERVAL},
+	{.name = "world4", .key = {BH_IP_SADDR}, .data = BH_DATA_PRIORITY, .flags = BH_SET_INTERVAL},
+	{.name = "world6", .key = {BH_IP6_SADDR}, .data = BH_DATA_PRIORITY, .flags = BH_SET_INTERVAL},
+	{.name = "dns4", .key = {BH_IP_SADDR}},
+	{.name = "dns6", .key = {BH_IP6_SADDR}},
+	{.name = "from_zone", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
+	{.name = "modes", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT},
+	{.name = "held", .key = {BH_PRIORITY}},
+	{.name = "drops4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_COUNTER},
+	{.name = "drops6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_COUNTER},
+	{.name = "published", .key = {BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT}},
+	{.name = "pub_any", .key = {BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "pub4", .key = {BH_IP_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "pub6", .key = {BH_IP6_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "legs4", .key = {BH_IP_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "legs6", .key = {BH_IP6_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "nf_call4", .key = {BH_IIFNAME}},
+	{.name = "nf_call6", .key = {BH_IIFNAME}},
+	{.name = "fresh", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 10000},
+};
+
+static const char *const counters[] = {
+	"denied_policy", "denied_unknown", "denied_quarantine", "denied_identity", "denied_metadata", "denied_invalid",
+	"denied_noise",
+};
+
+static const struct skel_case to_ends[] = {
+	{CT_ORIGINAL, BH_JUMP, "to_orig"}, {CT_REPLY, BH_JUMP, "to_reply"},
+};
+static const struct skel_case judges[] = {
+	{CT_ORIGINAL, BH_GOTO, "judge_orig"}, {CT_REPLY, BH_GOTO, "judge_reply"},
+};
+static const struct skel_case icmp_errors[] = {
+	{ICMP_DEST_UNREACH, 0, NULL}, {ICMP_TIME_EXCEEDED, 0, NULL}, {ICMP_PARAMETERPROB, 0, NULL},
+};
+static const struct skel_case icmp6_errors[] = {
+	{ICMP6_DST_UNREACH, 0, NULL}, {ICMP6_PACKET_TOO_BIG, 0, NULL}, {ICMP6_TIME_EXCEEDED, 0, NULL},
+	{ICMP6_PARAM_PROB, 0, NULL},
+};
+static const struct skel_case icmps[] = {
+	{IPPROTO_ICMP, 0, NULL}, {IPPROTO_ICMPV6, 0, NULL},
+};
+static const struct skel_case neighbours[] = {
+	{ND_NEIGHBOR_SOLICIT, 0, NULL}, {ND_NEIGHBOR_ADVERT, 0, NULL},
+};
+static const struct skel_case multicasts[] = {
+	{ND_ROUTER_SOLICIT, 0, NULL}, {MLD_LISTENER_QUERY, 0, NULL}, {MLD_LISTENER_REPORT, 0, NULL},
+	{MLD_LISTENER_REDUCTION, 0, NULL}, {MLD2_LISTENER_REPORT, 0, NULL},
+};
+static const struct skel_case host_multicasts[] = {
+	{ND_NEIGHBOR_SOLICIT, 0, NULL}, {ND_NEIGHBOR_ADVERT, 0, NULL}, {ND_ROUTER_SOLICIT, 0, NULL},
+	{MLD_LISTENER_QUERY, 0, NULL}, {MLD_LISTENER_REPORT, 0, NULL}, {MLD2_LISTENER_REPORT, 0, NULL},
+};
+/* net/ipv4/route.c, ip_tos2prio: of the DSCP only the low three bits count */
+static const struct skel_case bulk[] = {
+	{2, 0, NULL}, {3, 0, NULL}, {10, 0, NULL}, {11, 0, NULL}, {18, 0, NULL}, {19, 0, NULL}, {26, 0, NULL},
+	{27, 0, NULL}, {34, 0, NULL}, {35, 0, NULL}, {42, 0, NULL}, {43, 0, NULL}, {50, 0, NULL}, {51, 0, NULL},
+	{58, 0, NULL}, {59, 0, NULL},
+};
+static const struct skel_case interactive[] = {
+	{4, 0, NULL}, {5, 0, NULL}, {12, 0, NULL}, {13, 0, NULL}, {20, 0, NULL}, {21, 0, NULL}, {28, 0, NULL},
+	{29, 0, NULL}, {36, 0, NULL}, {37, 0, NULL}, {44, 0, NULL}, {45, 0, NULL}, {52, 0, NULL}, {53, 0, NULL},
+	{60, 0, NULL}, {61, 0, NULL},
+};
+static const struct skel_case interactive_bulk[] = {
+	{6, 0, NULL}, {7, 0, NULL}, {14, 0, NULL}, {15, 0, NULL}, {22, 0, NULL}, {23, 0, NULL}, {30, 0, NULL},
+	{31, 0, NULL}, {38, 0, NULL}, {39, 0, NULL}, {46, 0, NULL}, {47, 0, NULL}, {54, 0, NULL}, {55, 0, NULL},
+	{62, 0, NULL}, {63, 0, NULL},
+};
+
+static const struct skel_chain told[] = {
+	CHAIN("refuse",
+		RULE(IN("drops4", BH_IIFNAME, BH_IP_SADDR)),
+		RULE(IN("drops6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(IN("exempt", BH_IIFNAME), DROP),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("tell")),
+		RULE(DEV(BH_IIFNAME, "lo"), GOTO("tell")),
+		RULE(IS(BH_IIF, 0), GOTO("tell")),
+		RULE(DROP)),
+	CHAIN("tell",
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), REJECT(BH_REJECT_TCP_RESET)),
+		RULE(REJECT(BH_REJECT_ADMIN))),
+};
+
+static const struct skel_chain silent[] = {
+	CHAIN("refuse",
+		RULE(IN("drops4", BH_IIFNAME, BH_IP_SADDR)),
+		RULE(IN("drops6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(DROP)),
+};
+
+/* How a packet is denied. In modes 0 is the file, others the zone that answers; accept is audit. */
+static const struct skel_chain denials[] = {
+	CHAIN("act",
+		RULE(VMAP("modes", BH_PRIORITY)),
+		RULE(SCRATCH(0)),
+		RULE(VMAP("modes", BH_PRIORITY)),
+		RULE(GOTO("refuse"))),
+	CHAIN("act_silent",
+		RULE(SCRATCH(0)),
+		RULE(VMAP("modes", BH_PRIORITY)),
+		RULE(IN("drops4", BH_IIFNAME, BH_IP_SADDR)),
+		RULE(IN("drops6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(DROP)),
+	CHAIN("deny",
+		RULE(IS(BH_PRIORITY, BH_ID_METADATA), GOTO("deny_metadata")),
+		RULE(IN("held", BH_PRIORITY), GOTO("deny_quarantine")),
+		RULE(COUNT("denied_policy")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead policy ")),
+		RULE(GOTO("act"))),
+	CHAIN("deny_quarantine",
+		RULE(COUNT("denied_quarantine")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead quarantine ")),
+		RULE(GOTO("act"))),
+	CHAIN("deny_metadata",
+		RULE(COUNT("denied_metadata")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead metadata ")),
+		RULE(GOTO("act"))),
+	CHAIN("deny_unknown",
+		RULE(COUNT("denied_unknown")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead unknown ")),
+		RULE(GOTO("act_silent"))),
+	CHAIN("deny_identity",
+		RULE(COUNT("denied_identity")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead identity ")),
+		RULE(GOTO("act_silent"))),
+	CHAIN("deny_invalid",
+		RULE(COUNT("denied_invalid")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead invalid ")),
+		RULE(GOTO("act_silent"))),
+	CHAIN("deny_noise",
+		RULE(COUNT("denied_noise")),
+		RULE(GOTO("act_silent"))),
+};
+
+static const struct skel_chain ends[] = {
+	/* Who opened the flow */
+	CHAIN("from_host",
+		RULE(SCRATCH(BH_ID_HOST))),
+	CHAIN("from_world",
+		RULE(SCRATCH(BH_ID_INTERNET)),
+		RULE(FETCH("world4", BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("world6", BH_CT_ORIG_IP6_SADDR))),
+	CHAIN("from_outside_orig",
+		RULE(IS(BH_IIF, 0), GOTO("from_host")),
+		RULE(DEV(BH_IIFNAME, "lo"), GOTO("from_host")),
+		RULE(IN("exempt", BH_IIFNAME), GOTO("from_world")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("deny_unknown")),
+		RULE(FETCH("zone_of_ifs", BH_IIFNAME)),
+		RULE(FETCH("zone_of_if", BH_IIFNAME)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("from_world"))),
+	CHAIN("from_outside_reply",
+		RULE(IS(BH_OIF, 0), GOTO("from_host")),
+		RULE(IN("exempt", BH_OIFNAME), GOTO("from_world")),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("deny_unknown")),
+		RULE(FETCH("zone_of_ifs", BH_OIFNAME)),
+		RULE(FETCH("zone_of_if", BH_OIFNAME)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("from_world"))),
+	/* Who answers */
+	CHAIN("to_orig",
+		RULE(IS(BH_OIF, 0), GOTO("to_local")),
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_REPLY_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_REPLY_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("to_outside_orig"))),
+	CHAIN("to_reply",
+		RULE(IS(BH_IIF, 0), GOTO("to_local")),
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_REPLY_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_REPLY_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("to_outside_reply"))),
+	CHAIN("to_outside_orig",
+		RULE(DEV(BH_OIFNAME, "lo"), GOTO("deny_unknown")),
+		RULE(IN("exempt", BH_OIFNAME), GOTO("to_world")),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("deny_unknown")),
+		RULE(FETCH("zone_of_ifs", BH_OIFNAME)),
+		RULE(FETCH("zone_of_if", BH_OIFNAME)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("to_world"))),
+	CHAIN("to_outside_reply",
+		RULE(IN("exempt", BH_IIFNAME), GOTO("to_world")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("deny_unknown")),
+		RULE(FETCH("zone_of_ifs", BH_IIFNAME)),
+		RULE(FETCH("zone_of_if", BH_IIFNAME)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("to_world"))),
+	CHAIN("to_world",
+		RULE(SCRATCH(BH_ID_INTERNET)),
+		RULE(FETCH("world4", BH_CT_REPLY_IP_SADDR)),
+		RULE(FETCH("world6", BH_CT_REPLY_IP6_SADDR))),
+	/* This host, or the container port that docker-proxy serves here */
+	CHAIN("to_local",
+		RULE(SCRATCH(BH_ID_HOST)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), FETCH("pub4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), FETCH("pub6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), FETCH("pub4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), FETCH("pub6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_SCTP), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_SCTP), FETCH("pub4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_SCTP), FETCH("pub6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), FETCH("pub4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), FETCH("pub6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC))),
+	/* Adds to what the zone of the resolver's address allows */
+	CHAIN("to_dns",
+		RULE(IN("dns4", BH_CT_REPLY_IP_SADDR), GOTO("to_dns_port")),
+		RULE(IN("dns6", BH_CT_REPLY_IP6_SADDR), GOTO("to_dns_port"))),
+	CHAIN("to_dns_port",
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS))),
+	/* Published ports served by docker-proxy */
+	/* The first leg is allowed: for a while the proxy may open the second */
+	CHAIN("leg_ok",
+		RULE(FLAG(BH_CT_STATE, CT_NEW), UPDATE("fresh", 10000, BH_PRIORITY)),
+		RULE(ACCEPT)),
+	/* What the host's own rules don't allow may still be docker-proxy's */
+	CHAIN("second_leg",
+		RULE(SCRATCH(0)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), FETCH("legs4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_TCP), FETCH("legs6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), FETCH("legs4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), FETCH("legs6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_SCTP), FETCH("legs4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_SCTP), FETCH("legs6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), FETCH("legs4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), FETCH("legs6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
+		RULE(ISNT(BH_PRIORITY, 0), GOTO("second_leg_known")),
+		RULE(GOTO("second_leg_denied"))),
+	CHAIN("second_leg_known",
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), ACCEPT),
+		RULE(IS(BH_SKUID, 0), FLAG(BH_CT_STATE, CT_ESTABLISHED), ACCEPT),
+		RULE(IS(BH_SKUID, 0), IN("fresh", BH_PRIORITY), ACCEPT),
+		RULE(GOTO("second_leg_denied"))),
+	CHAIN("second_leg_denied",
+		RULE(BY(BH_CT_DIRECTION, to_ends)),
+		RULE(GOTO("deny"))),
+};
+
+static const struct skel_chain judgement[] = {
+	/* Judge one packet of a flow that has a container, or what may be one, at one end or both */
+	CHAIN("judge",
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
+		RULE(BY(BH_CT_DIRECTION, judges)),
+		RULE(GOTO("no_flow"))),
+	CHAIN("judge_orig",
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, 0), JUMP("from_outside_orig")),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	CHAIN("judge_reply",
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, 0), JUMP("from_outside_reply")),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	/* Errors follow the answer of their flow; redirects are lies */
+	CHAIN("related",
+		RULE(ONE_OF(BH_ICMP_TYPE, icmp_errors), RETURN),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, icmp6_errors), RETURN),
+		RULE(ONE_OF(BH_L4PROTO, icmps), GOTO("deny_identity"))),
+	/* Conntrack keeps nothing of neighbour discovery; all else without an entry is closed */
+	CHAIN("no_flow",
+		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbours), GOTO("no_flow_nd")),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, multicasts), GOTO("deny_noise")),
+		RULE(GOTO("deny_invalid"))),
+	CHAIN("no_flow_nd",
+		RULE(IS(BH_IP6_SADDR, 0), ACCEPT),
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(ISNT(BH_PRIORITY, 0), ACCEPT),
+		RULE(GOTO("deny_unknown"))),
+};
+
+static const struct skel_chain hooks[] = {
+	BASE("forward", BH_HOOK_FORWARD, -10,
+		RULE(IN("exempt", BH_IIFNAME), GOTO("forward_out")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
+		RULE(GOTO("forward_out"))),
+	CHAIN("forward_out",
+		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("judge")),
+		RULE(ACCEPT)),
+	BASE("input", BH_HOOK_INPUT, -10,
+		RULE(DEV(BH_IIFNAME, "lo"), GOTO("input_lo")),
+		RULE(IN("exempt", BH_IIFNAME), GOTO("input_outside")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
+		RULE(GOTO("input_outside"))),
+	/* This host to a port that docker-proxy serves */
+	CHAIN("input_lo",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), GOTO("judge")),
+		RULE(ACCEPT)),
+	/* The host's own services are not ours, but nobody outside has a container's address */
+	CHAIN("input_outside",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), GOTO("judge")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
+		RULE(SCRATCH(0)),
+		RULE(FETCH("world4", BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("world6", BH_CT_ORIG_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, BH_ID_CONTAINER_NETWORK), GOTO("deny_identity")),
+		RULE(SCRATCH(0)),
+		RULE(ACCEPT)),
+	BASE("output", BH_HOOK_OUTPUT, -10,
+		RULE(DEV(BH_OIFNAME, "lo"), GOTO("output_lo")),
+		RULE(IN("exempt", BH_OIFNAME), GOTO("output_outside")),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("output_bridge")),
+		RULE(GOTO("output_outside"))),
+	/* This host to its own address and a published port: still lo here, though DNAT has sent it elsewhere */
+	CHAIN("output_lo",
+		RULE(FLAG(BH_CT_STATUS, IPS_DST_NAT), IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("output_dnat")),
+		RULE(ACCEPT)),
+	CHAIN("output_dnat",
+		RULE(SCRATCH(0)),
+		RULE(FETCH("world4", BH_CT_REPLY_IP_SADDR)),
+		RULE(FETCH("world6", BH_CT_REPLY_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, BH_ID_CONTAINER_NETWORK), GOTO("judge")),
+		RULE(ACCEPT)),
+	/* Docker-proxy's answers */
+	CHAIN("output_outside",
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT), GOTO("judge")),
+		RULE(ACCEPT)),
+	CHAIN("output_bridge",
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("output_related")),
+		RULE(BY(BH_CT_DIRECTION, judges)),
+		RULE(IS(BH_ICMP_TYPE, ICMP_DEST_UNREACH), IS(BH_ICMP_CODE, ICMP_PKT_FILTERED), ACCEPT),
+		RULE(IS(BH_ICMPV6_TYPE, ICMP6_DST_UNREACH), IS(BH_ICMPV6_CODE, ICMP6_DST_UNREACH_ADMIN), ACCEPT),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, host_multicasts), ACCEPT),
+		RULE(IS(BH_L4PROTO, IPPROTO_IGMP), ACCEPT),
+		RULE(GOTO("deny_invalid"))),
+	/* Errors that this host makes, and its refusals */
+	CHAIN("output_related",
+		RULE(ONE_OF(BH_ICMP_TYPE, icmp_errors), ACCEPT),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, icmp6_errors), ACCEPT),
+		RULE(MASKED(BH_TCP_FLAGS, TH_RST, TH_RST), ACCEPT),
+		RULE(GOTO("judge"))),
+	/* After the verdict: no number is left behind, but what ip_forward makes of TOS */
+	CHAIN("restore",
+		RULE(SCRATCH(0)),
+		RULE(ONE_OF(BH_IP_DSCP, bulk), SCRATCH(2)),
+		RULE(ONE_OF(BH_IP_DSCP, interactive), SCRATCH(6)),
+		RULE(ONE_OF(BH_IP_DSCP, interactive_bulk), SCRATCH(4)),
+		RULE(ACCEPT)),
+	BASE("forward_end", BH_HOOK_FORWARD, -9,
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),
+		RULE(ACCEPT)),
+	BASE("input_end", BH_HOOK_INPUT, -9,
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),
+		RULE(ACCEPT)),
+	BASE("output_end", BH_HOOK_OUTPUT, -9,
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),
+		RULE(ACCEPT)),
+};
+
+int skel_inet_add(struct bh_table *t, bool tell)
+{
+	int r = skel_sets_add(t, sets, BH_ARRAY_SIZE(sets));
+
+	if (r == 0)
+		r = skel_counters_add(t, counters, BH_ARRAY_SIZE(counters));
+	if (r == 0)
+		r = tell ? skel_chains_add(t, told, BH_ARRAY_SIZE(told)) : skel_chains_add(t, silent, BH_ARRAY_SIZE(silent));
+	if (r == 0)
+		r = skel_chains_add(t, denials, BH_ARRAY_SIZE(denials));
+	if (r == 0)
+		r = skel_chains_add(t, ends, BH_ARRAY_SIZE(ends));
+	if (r == 0)
+		r = skel_chains_add(t, judgement, BH_ARRAY_SIZE(judgement));
+	if (r == 0)
+		r = skel_chains_add(t, hooks, BH_ARRAY_SIZE(hooks));
+	return r;
+}
