@@ -252,6 +252,10 @@ int delinear_byteorder(struct delinear *d, const struct nftnl_expr *e)
 {
 	struct reg *r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG));
 
+	/* nft also swaps the one byte of meta l4proto in sets of intervals: the kernel then does nothing */
+	if (r && r->kind == REG_FIELDS && r->len == 1 && nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_LEN) == 1 &&
+		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_DREG) == nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG))
+		return 0;
 	if (!r || r->kind != REG_FIELDS || r->n_fields != 1 || r->masked || r->swapped || r->len != sizeof(uint32_t) ||
 		!nft_field_load(r->fields[0])->host ||
 		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_DREG) != nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG) ||
