@@ -188,6 +188,8 @@ static void old_answers_change_nothing(void **state)
 	/* one that a list does not have yet is not gone by it */
 	look(w, 12, C1, "created");
 	said(w, "11 created ends=1 pid=0 image=0\n");
+	look(w, 11, C1, NULL);
+	said(w, "");
 	list(w, 11, NULL, NULL, NULL);
 	said(w, "22 gone\n");
 	network(w, 20, NULL, NULL);
@@ -260,6 +262,7 @@ static void die_drops_at_once_and_for_good(void **state)
 	network(w, 8, C1, NULL);
 	said(w, "11 created ends=1 pid=0 image=0\n");
 	assert_int_equal(bh_docker_model_started(&w->m, 8, C1), 0);
+	inspected(w, 3, C1, 77);
 	look(w, 9, C1, "running");
 	inspected(w, 10, C1, 78);
 	said(w, "11 running ends=1 pid=0 image=0\n11 running ends=1 pid=78 image=0\n");
