@@ -3,7 +3,7 @@
 """Links and shaping on the real kernel, in namespaces of its own: what is applied is seen, what is seen is what flows.
 
 Two bridges on a "host" namespace, three containers on the first and one on the second. tests/tools/shaper.c is the
-program under test; nft, tc and ip only look, or play the foreign program.
+program under test, with src/nft for the rules; nft, tc and ip only look, or play the foreign program.
 """
 import os
 import pathlib
@@ -98,11 +98,9 @@ class Net:
         return self.run("host", str(SHAPER), verb, *args, text=wish, check=check)
 
     def apply(self, wish):
-        """Both halves in the order that the daemon takes them."""
-        rules = self.shaper("prepare", wish).stdout
-        clean = "".join(f"table {f} bulkhead {{ }}\ndelete table {f} bulkhead\n" for f in ("bridge", "netdev"))
-        self.run("host", "nft", "-f", "-", text=clean + rules)
-        self.shaper("finish", wish)
+        out = self.shaper("apply", wish).stdout
+        if out != "in sync\n":
+            raise AssertionError(f"after apply: {out}")
 
     def clear(self):
         self.apply(NONE)
@@ -247,7 +245,7 @@ class Trees(Case):
 
     def test_second_apply_changes_nothing(self):
         self.net.apply(CAPS)
-        self.assertTrue(self.net.quiet(lambda: (self.net.shaper("prepare", CAPS), self.net.shaper("finish", CAPS))))
+        self.assertTrue(self.net.quiet(lambda: self.net.apply(CAPS)))
         self.assertFalse(self.net.quiet(lambda: self.net.apply(CAPS.replace("member both va3\n", "")), 1))
 
     def test_teardown_leaves_what_was(self):
@@ -354,11 +352,18 @@ class Trees(Case):
     def test_foreign_link_of_our_name_is_refused(self):
         self.net.run("host", "ip", "link", "add", "bh-egress", "type", "ifb")
         try:
-            r = self.net.shaper("prepare", CAPS, check=False)
+            r = self.net.shaper("apply", CAPS, check=False)
             self.assertEqual(r.returncode, 1)
             self.assertIn("bulkhead did not make", r.stderr)
         finally:
             self.net.run("host", "ip", "link", "del", "bh-egress")
+
+    def test_listing_reads_well_and_loads(self):
+        self.net.apply(CAPS)
+        text = self.net.run("host", "nft", "list", "ruleset").stdout
+        self.assertRegex(text, r'meta priority set (00)?bb:4\w+ fwd to "bh-egress"')
+        self.assertIn("meta priority set oifname map @shape_in", text)
+        self.net.run("host", "nft", "-c", "-f", "-", text="flush ruleset\n" + text)
 
     def test_port_that_vanishes(self):
         self.net.run("host", "ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1")

@@ -2,12 +2,13 @@
 /* shaper VERB: src/tc and core's shaping on the namespace that it is started in, for tests/netns/test_shape.py.
  * What is wanted comes on stdin, a line each: `zone NAME CONTAINER_EGRESS CONTAINER_INGRESS ZONE_EGRESS ZONE_INGRESS` in
  * bit/s (0: none), then `member ZONE PORT…`, then maybe `audit` or `mask ifb|htb`.
- *   prepare  adds what is new, keeps what is old; prints the nft rules that classify
- *   finish   removes what is old
+ *   apply    makes it so, trees before rules before what goes, and says "in sync" when that is read back, or the plan that is left
+ *   rules    prints the nft rules that classify
  *   check    prints "equal" or "differs", the wanted and the seen text
  *   stats    prints "time NANOSECONDS", then DEVICE CLASS PACKETS BYTES DROPPED of each class
  *   host     prints the links
  *   calls BRIDGE IP IP6, nsid PID, probe, wait (one notification that matters, 3 s at most) */
+#include <bulkhead/nft.h>
 #include <bulkhead/tc.h>
 
 #include <errno.h>
@@ -132,11 +133,52 @@ static int print_pair(const struct bh_shape *wanted, const struct bh_shape *seen
 	return 0;
 }
 
+/* What is left to do for nftables, done when APPLY. */
+static int nft_step(struct bh_nft *nft, const struct bh_ruleset *wanted, bool apply, struct bh_buf *left, struct bh_error *err)
+{
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	int r = nft->ops->observe(nft, &seen, err);
+
+	if (r == 0)
+		r = bh_diff(wanted, seen, &plan);
+	if (r == 0 && apply && plan->changes.n)
+		r = nft->ops->apply(nft, plan, err);
+	if (r == 0 && !apply)
+		r = bh_plan_print(plan, left);
+	return r;
+}
+
+static int apply(struct bh_tc *tc, const struct bh_ruleset *rules, const struct bh_shape *wanted, const struct bh_shape *seen)
+{
+	_cleanup_(bh_nft_freep) struct bh_nft *nft = NULL;
+	_cleanup_(bh_shape_freep) struct bh_shape *both = NULL, *now = NULL;
+	_cleanup_buf_ struct bh_buf left = { 0 };
+	struct bh_error err = { 0 };
+
+	if (bh_nft_new(&nft, &err) < 0)
+		return die("open nftables", &err);
+	if (bh_shape_union(wanted, seen, &both) < 0)
+		return die("memory", NULL);
+	if (tc->ops->apply(tc, both, seen, &err) < 0)
+		return die("apply trees", &err);
+	if (nft_step(nft, rules, true, NULL, &err) < 0)
+		return die("apply rules", &err);
+	if (tc->ops->apply(tc, wanted, both, &err) < 0)
+		return die("apply the rest", &err);
+	if (nft_step(nft, rules, false, &left, &err) < 0 || tc->ops->observe(tc, &now, &err) < 0)
+		return die("read back", &err);
+	if (!bh_shape_equal(wanted, now))
+		bh_buf_puts(&left, "trees differ\n");
+	fputs(left.s && left.s[0] ? left.s : "in sync\n", stdout);
+	return 0;
+}
+
 static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
 {
 	_cleanup_(wish_freep) struct wish *w = calloc(1, sizeof(*w));
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *rules = calloc(1, sizeof(*rules));
-	_cleanup_(bh_shape_freep) struct bh_shape *wanted = NULL, *seen = NULL, *both = NULL;
+	_cleanup_(bh_shape_freep) struct bh_shape *wanted = NULL, *seen = NULL;
 	_cleanup_buf_ struct bh_buf text = { 0 };
 	struct bh_error err = { 0 };
 	struct bh_compile_input in;
@@ -156,12 +198,11 @@ static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
 		return print_pair(wanted, seen);
 	if (strcmp(verb, "stats") == 0)
 		return print_stats(seen, &now);
-	if (bh_shape_union(wanted, seen, &both) < 0 || bh_ruleset_print(rules, &text) < 0)
-		return die("memory", NULL);
-	if (tc->ops->apply(tc, strcmp(verb, "prepare") == 0 ? both : wanted, seen, &err) < 0)
-		return die(verb, &err);
-	if (strcmp(verb, "prepare") == 0 && text.s)
-		fputs(text.s, stdout);
+	if (strcmp(verb, "apply") == 0)
+		return apply(tc, rules, wanted, seen);
+	if (strcmp(verb, "rules") != 0 || bh_ruleset_print(rules, &text) < 0)
+		return die(verb, NULL);
+	fputs(text.s ? text.s : "", stdout);
 	return 0;
 }
 
