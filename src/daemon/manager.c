@@ -323,6 +323,8 @@ void bh_manager_free(struct bh_manager *m)
 	free(m->problem);
 	free(m->reload_diagnostics);
 	bh_vec_clear(&m->unexplained);
+	bh_told_clear(m->told.v, m->told.n);
+	bh_vec_clear(&m->told);
 	bh_vec_clear(&m->waiting);
 	bh_nft_monitor_free(m->nft_monitor);
 	bh_tc_monitor_free(m->tc_monitor);

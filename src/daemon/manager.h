@@ -51,7 +51,11 @@ struct bh_config_state {
 	uint64_t loaded_usec;		/* when the policy was loaded, realtime; 0 never */
 };
 
-struct bh_pending_call;
+/* Which zone was logged for a container. */
+struct bh_told {
+	char *id, *zone;
+};
+void bh_told_clear(struct bh_told *t, size_t n);
 
 struct bh_manager {
 	sd_event *event;
@@ -79,7 +83,8 @@ struct bh_manager {
 	char *problem;			/* of the last reconcile, or NULL */
 	uint64_t repairs;
 	uint64_t since_usec;
-	BH_VEC(int) unexplained;	/* ifindexes of ports that runtimes were asked about */
+	BH_VEC(int) unexplained;	/* ifindexes of ports that runtimes were asked about, sorted */
+	BH_VEC(struct bh_told) told;
 	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
 	char *reload_diagnostics;
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define RESOLV_CONF "/etc/resolv.conf"
-#define PLAN_LINES 20	/* of a repair that are logged */
+#define PLAN_LINES 5	/* of a repair that are logged */
 
 void bh_round_clear(struct bh_round *r)
 {
@@ -282,68 +282,131 @@ static int verify(struct bh_manager *m, struct bh_error *err)
 	return 0;
 }
 
+static int int_cmp(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+struct ints {
+	BH_VEC(int) v;
+};
+
+static void ints_clear(struct ints *i)
+{
+	bh_vec_clear(&i->v);
+}
+
+static bool ints_have(const struct ints *i, int x)
+{
+	return i->v.n > 0 && bsearch(&x, i->v.v, i->v.n, sizeof(x), int_cmp);
+}
+
+static void ints_sort(struct ints *i)
+{
+	if (i->v.n > 1)
+		qsort(i->v.v, i->v.n, sizeof(int), int_cmp);
+}
+
+/* The container bridges that are there, and the ports that endpoints explain. */
+static int list_known(const struct bh_manager *m, struct ints *bridges, struct ints *ports)
+{
+	bh_vec_foreach(n, &m->round.inventory->networks) {
+		const struct bh_link *l = n->bridge ? bh_host_link_named(m->seen.host, n->bridge) : NULL;
+
+		if (l && bh_vec_push(&bridges->v, l->ifindex) < 0)
+			return -ENOMEM;
+	}
+	if (m->round.placement)
+		bh_vec_foreach(member, &m->round.placement->members)
+			bh_vec_foreach(a, &member->attachments)
+				if (a->port_ifindex && bh_vec_push(&ports->v, a->port_ifindex) < 0)
+					return -ENOMEM;
+	ints_sort(bridges);
+	ints_sort(ports);
+	return 0;
+}
+
 /* A port on one of our bridges that no endpoint explains: an image build, or a container whose event was lost. The runtimes are
  * asked once for each such port. */
 static int ask_about_ports(struct bh_manager *m)
 {
-	BH_VEC(int) now = {0};
+	_cleanup_(ints_clear) struct ints bridges = {0}, ports = {0}, unexplained = {0};
+	struct ints before = {0};	/* borrowed from the manager */
 	bool fresh = false;
-	int r = 0;
+	int r = list_known(m, &bridges, &ports);
 
-	bh_vec_foreach(n, &m->round.inventory->networks) {
-		const struct bh_link *bridge = n->bridge ? bh_host_link_named(m->seen.host, n->bridge) : NULL;
-
-		if (!bridge)
+	before.v.v = m->unexplained.v;
+	before.v.n = m->unexplained.n;
+	bh_vec_foreach(l, &m->seen.host->links) {
+		if (!ints_have(&bridges, l->master) || ints_have(&ports, l->ifindex))
 			continue;
-		bh_vec_foreach(l, &m->seen.host->links) {
-			bool known = l->master != bridge->ifindex;
-
-			if (!known && m->round.placement)
-				bh_vec_foreach(member, &m->round.placement->members)
-					bh_vec_foreach(a, &member->attachments)
-						known = known || a->port_ifindex == l->ifindex;
-			if (known)
-				continue;
-			known = false;
-			bh_vec_foreach(old, &m->unexplained)
-				known = known || *old == l->ifindex;
-			fresh = fresh || !known;
-			if (r == 0)
-				r = bh_vec_push(&now, l->ifindex);
-		}
+		fresh = fresh || !ints_have(&before, l->ifindex);
+		if (r == 0)
+			r = bh_vec_push(&unexplained.v, l->ifindex);
 	}
+	if (r < 0)
+		return r;
+	ints_sort(&unexplained);
 	bh_vec_clear(&m->unexplained);
-	m->unexplained.v = now.v;
-	m->unexplained.n = now.n;
-	m->unexplained.cap = now.cap;
+	m->unexplained.v = unexplained.v.v;
+	m->unexplained.n = unexplained.v.n;
+	m->unexplained.cap = unexplained.v.cap;
+	memset(&unexplained, 0, sizeof(unexplained));
 	if (fresh)
 		bh_vec_foreach(s, &m->sources)
 			if ((*s)->runtime && (*s)->runtime->ops->look)
 				(*s)->runtime->ops->look((*s)->runtime);
-	return r;
+	return 0;
 }
 
-/* Tells who got which zone, once. */
-static void log_moves(struct bh_manager *m, const struct bh_placement *old)
+/* The zone that was last told for a container; HINT is where it is when nothing moved. */
+static const char *told_zone(const struct bh_manager *m, const char *id, size_t hint)
 {
-	const struct bh_placement *now = m->round.placement;
+	if (hint < m->told.n && bh_streq(m->told.v[hint].id, id))
+		return m->told.v[hint].zone;
+	bh_vec_foreach(t, &m->told)
+		if (bh_streq(t->id, id))
+			return t->zone;
+	return NULL;
+}
 
-	if (!now)
-		return;
-	bh_vec_foreach(member, &now->members) {
-		const struct bh_zone_inst *zone = &now->insts.v[member->inst];
-		const char *before = NULL;
-
-		if (old)
-			bh_vec_foreach(o, &old->members)
-				if (bh_streq(o->container->id, member->container->id))
-					before = old->insts.v[o->inst].name;
-		if (!bh_streq(before, zone->name))
-			bh_log_container(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED,
-				member->container->id, zone->name, "container %s is in zone %s: %s",
-				member->container->name ? member->container->name : member->container->id, zone->name,
-				member->reason ? member->reason : "");
+void bh_told_clear(struct bh_told *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(t[i].id);
+		free(t[i].zone);
 	}
+}
+
+/* Tells who got which zone, once. Without memory for that it is told again next time. */
+static void log_moves(struct bh_manager *m)
+{
+	const struct bh_placement *p = m->round.placement;
+	BH_VEC(struct bh_told) now = {0};
+	size_t i = 0;
+
+	if (!p)
+		return;
+	bh_vec_foreach(member, &p->members) {
+		const struct bh_zone_inst *zone = &p->insts.v[member->inst];
+		const struct bh_container *c = member->container;
+		struct bh_told *t;
+
+		if (!bh_streq(told_zone(m, c->id, i++), zone->name))
+			bh_log_container(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED,
+				c->id, zone->name, "container %s is in zone %s: %s", c->name ? c->name : c->id, zone->name,
+				member->reason ? member->reason : "");
+		t = bh_vec_add(&now);
+		if (t && (bh_strdup(&t->id, c->id) < 0 || bh_strdup(&t->zone, zone->name) < 0))
+			break;
+	}
+	bh_told_clear(m->told.v, m->told.n);
+	bh_vec_clear(&m->told);
+	m->told.v = now.v;
+	m->told.n = now.n;
+	m->told.cap = now.cap;
 }
 
 /* NEXT takes the place of the last round. */
@@ -354,7 +417,7 @@ static void round_replace(struct bh_manager *m, struct bh_round *next)
 	m->round = *next;
 	m->built = true;
 	memset(next, 0, sizeof(*next));
-	log_moves(m, old.placement);
+	log_moves(m);
 	bh_round_clear(&old);
 }
 
