@@ -67,7 +67,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 		if (r == 0)
 			r = bh_compile_shape(&in, round.wanted, &round.shape, err);
 	} else if (r == 0) {
-		r = bh_compile_skeleton(m->seen.host, &m->features, m->seen.ruleset, &round.wanted, err);
+		r = bh_compile_skeleton(m->seen.host, &m->features, in.seen, &round.wanted, err);
 		round.shape = r == 0 ? calloc(1, sizeof(*round.shape)) : NULL;
 		if (r == 0 && !round.shape)
 			r = bh_fail(err, -ENOMEM, "out of memory");
