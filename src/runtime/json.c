@@ -49,7 +49,7 @@ int bh_json_parse(const char *text, size_t n, json_t **ret)
 	_cleanup_free_ char *copy = NULL;
 	/* Two labels may become one by the replacement. Whoever has such a label is not believed anyway. */
 	size_t flags = JSON_REJECT_DUPLICATES;
-	json_error_t error;
+	json_error_t error = {0};
 	json_t *j;
 
 	if (too_many_values(text, n))
@@ -62,8 +62,9 @@ int bh_json_parse(const char *text, size_t n, json_t **ret)
 		flags = 0;
 	}
 	j = json_loadb(text, n, flags, &error);
+	/* where an allocation failed, jansson 2.14 mostly gives no reason at all */
 	if (!j)
-		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
+		return !*error.text || json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
 	*ret = j;
 	return 0;
 }

@@ -18,7 +18,8 @@ static inline void bh_json_freep(json_t **p)
 #define BH_JSON_NUL "\xef\xb7\x90"
 
 /* Parses a whole text: one object or array, valid UTF-8, no key twice (unless NULs were replaced), at most 2,048 deep (jansson's
- * own bound) and about 4 million values. 0, -EBADMSG or -ENOMEM. */
+ * own bound) and about 4 million values. 0, -EBADMSG, or
+ * -ENOMEM as far as jansson tells it from bad syntax. */
 int bh_json_parse(const char *text, size_t n, json_t **ret);
 
 /* Typed members, with an error that sticks: *ERR becomes -EBADMSG when a member has another type. A missing one

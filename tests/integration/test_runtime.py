@@ -237,6 +237,26 @@ class RuntimeTest(unittest.TestCase):
         self.assertGreaterEqual(after["events"] - before["events"], 20 * 6)
         self.assertEqual(after["errors"], before["errors"])
 
+    @tap.limit(3600 if lab.SOAK else 120)
+    def test_random_lives(self):
+        """Whatever one does, without waiting in between."""
+        l, rng = self.lab, tap.rng("lives")
+        names, made = [f"r{i}" for i in range(6)], 0
+        for step in range(600 if lab.SOAK else 24):
+            n = rng.choice(names)
+            cmd = rng.choice([["create", "--name", n, "--label", f"step={step}", "--network", rng.choice(["front", "bridge", "none"]),
+                               "-p", f"{9000 + step % 100}:80", "lab"], ["start", n], ["start", n], ["stop", "-t", "0", n],
+                              ["restart", "-t", "0", n], ["pause", n], ["unpause", n], ["rm", "-f", n], ["rename", n, rng.choice(names)],
+                              ["network", "connect", rng.choice(["front", "bridge"]), n],
+                              ["network", "disconnect", rng.choice(["front", "bridge"]), n]])
+            # many make no sense: Docker refuses them
+            made += l.host.run_cmd("docker", "-H", f"unix://{l.socket}", *cmd).returncode == 0
+            if step % 8 == 7:
+                self.agree()
+        self.assertGreater(made, 3)
+        for n in names:
+            l.docker("unpause", n, check=False)
+
     def test_networks_come_and_go(self):
         l, t = self.lab, self.tail
         l.docker("network", "create", "--internal", "-o", "com.docker.network.bridge.name=inner0", "inner")
