@@ -48,6 +48,9 @@ int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *fe
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
 	struct bh_error *err);
 
+/* Takes back what sends packets into the egress tree (the netdev table), for when the tree cannot be made. */
+void bh_shape_withdraw(struct bh_ruleset *ruleset);
+
 /* The chain that says what a zone may open; its packets are counted in the element of `from_zone` that jumps there. */
 void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME]);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shaping as data: order, equality, text, union. What the policy wants is made in shape_compile.c. */
-#include <bulkhead/shape.h>
+#include <bulkhead/compile.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -174,4 +174,14 @@ int bh_shape_print(const struct bh_shape *s, struct bh_buf *out)
 	bh_vec_foreach(p, &s->ports)
 		print_port(p, out);
 	return out->err;
+}
+
+void bh_shape_withdraw(struct bh_ruleset *ruleset)
+{
+	struct bh_table *t = &ruleset->tables[BH_FAMILY_NETDEV];
+
+	bh_vec_foreach(c, &t->chains)
+		bh_chain_clear(c);
+	bh_vec_clear(&t->chains);
+	t->present = false;
 }

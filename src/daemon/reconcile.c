@@ -232,11 +232,24 @@ static int apply_rules(struct bh_manager *m, bool *ret_changed, struct bh_error 
 	return m->nft->ops->apply(m->nft, plan, err);
 }
 
+/* Caps fail alone: what is denied must not wait for a tree that cannot be made (a foreign link of its name, a kernel that
+ * lost a module). Rules that would send packets to a tree that is not there are left out of this round. */
+static int without_trees(struct bh_manager *m, struct bh_error *err)
+{
+	_cleanup_(bh_shape_freep) struct bh_shape *now = NULL;
+	int r = m->tc->ops->observe(m->tc, &now, err);
+
+	if (r == 0 && m->round.shape->present[BH_EGRESS] && !now->present[BH_EGRESS])
+		bh_shape_withdraw(m->round.wanted);
+	return r;
+}
+
 /* The trees are there before rules send packets to them, and go after no rule does. */
 static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 {
 	_cleanup_(bh_shape_freep) struct bh_shape *both = NULL;
 	bool shape = !bh_shape_equal(m->round.shape, m->seen.shape);
+	struct bh_error caps = {0};
 	int r = 0;
 
 	if (shape) {
@@ -244,12 +257,15 @@ static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 		r = bh_shape_union(m->round.shape, m->seen.shape, &both);
 		if (r < 0)
 			return bh_fail(err, r, "out of memory");
-		r = m->tc->ops->apply(m->tc, both, m->seen.shape, err);
+		if (m->tc->ops->apply(m->tc, both, m->seen.shape, &caps) < 0)
+			r = without_trees(m, err);
 	}
 	if (r == 0)
 		r = apply_rules(m, ret_changed, err);
 	if (r == 0)
 		r = apply_flags(m, ret_changed, err);
+	if (r == 0 && caps.code < 0)
+		return bh_fail(err, caps.code, "%s", caps.msg);
 	if (r == 0 && shape)
 		r = m->tc->ops->apply(m->tc, m->round.shape, both, err);
 	return r;

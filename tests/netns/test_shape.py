@@ -19,7 +19,7 @@ import tap  # noqa: E402
 
 SHAPER = (pathlib.Path(os.environ.get("BH_BUILD", "build")) / "tests/tools/shaper").resolve()
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-SECONDS = 2
+SECONDS = 10 if os.environ.get("BH_TIER") == "soak" else 2
 NONE = "zone none 0 0 0 0\n"
 
 
@@ -471,7 +471,7 @@ class Rates(Case):
     def leaf(self, wish, port):
         return re.search(rf"port {port} egress (bb:\w+)", self.check(wish))[1]
 
-    @tap.limit(240)
+    @tap.limit(400)
     def test_caps_hold(self):
         self.servers()
         bad = []

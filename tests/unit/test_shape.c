@@ -270,6 +270,18 @@ static void test_rules(void **state)
 		"}\n");
 }
 
+static void test_withdraw(void **state)
+{
+	struct world *w = *state;
+
+	member(w, zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 }), 5);
+	assert_int_equal(compile(w), 0);
+	bh_shape_withdraw(w->rules);
+	assert_false(w->rules->tables[BH_FAMILY_NETDEV].present);
+	assert_int_equal(w->rules->tables[BH_FAMILY_NETDEV].chains.n, 0);
+	assert_non_null(bh_table_chain(&w->rules->tables[BH_FAMILY_BRIDGE], "shape"));
+}
+
 /* What tc shows of a wish: no class on ports, only that they are redirected. */
 static struct bh_shape *as_seen(const struct bh_shape *wanted)
 {
@@ -361,7 +373,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_container_cap), T(test_zone_cap_is_shared), T(test_container_cap_above_the_zone),
 		T(test_two_networks_one_budget), T(test_others_keep_their_class), T(test_nothing_to_shape),
-		T(test_missing_kernel_pieces_are_told), T(test_tiny_and_large_rates), T(test_too_many_zones), T(test_rules),
+		T(test_missing_kernel_pieces_are_told), T(test_tiny_and_large_rates), T(test_too_many_zones), T(test_rules), T(test_withdraw),
 		T(test_equal), T(test_union_keeps_both), T(test_fake_door),
 	};
 
