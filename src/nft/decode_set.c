@@ -101,7 +101,12 @@ static bool set_type(const struct nlattr **tb, struct nft_seen_set *s)
 			known = false;
 	}
 	if (!key_fields(nft_attr_u32(tb[NFTA_SET_KEY_TYPE]), s->key_len, &s->set) ||
-		nft_key_len(s->set.key, s->set.n_key) != s->key_len || s->key_len > BH_KEY_MAX)
+		nft_key_len(s->set.key, s->set.n_key) != s->key_len) {
+		s->set.n_key = 0;
+		/* the rule that an anonymous set is part of tells its fields; without them only intervals cannot be read */
+		known = known && s->anonymous && !(flags & NFT_SET_INTERVAL);
+	}
+	if (s->key_len == 0 || s->key_len > BH_KEY_MAX)
 		known = false;
 	return set_exprs(tb[NFTA_SET_EXPR], tb[NFTA_SET_EXPRESSIONS], &s->set) && known;
 }

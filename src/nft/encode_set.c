@@ -63,11 +63,12 @@ static bool key_typeof(struct nftnl_udata_buf *u, const struct bh_set *set, bool
 	return ok;
 }
 
-static bool set_userdata(struct nftnl_udata_buf *u, const struct bh_set *set)
+static bool set_userdata(struct nftnl_udata_buf *u, const struct bh_set *set, bool anonymous)
 {
 	bool ok, by_typeof = false;
 
-	for (size_t i = 0; i < set->n_key; i++)
+	/* an anonymous set is listed in the words of its rule */
+	for (size_t i = 0; i < set->n_key && !anonymous; i++)
 		by_typeof = by_typeof || !bh_field_info(set->key[i])->type;
 	ok = nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, nft_key_byteorder(set->key, set->n_key));
 	if (set->data != BH_DATA_NONE)
@@ -155,7 +156,7 @@ int nft_encode_set(struct nft_batch *b, const struct bh_change *c, const struct 
 		return -ENOMEM;
 	if (set->n_key == 0 || set->n_key > BH_FIELDS_MAX || bh_key_size(set->key, set->n_key) > BH_KEY_MAX)
 		return bh_fail(err, -EINVAL, "set %s %s: no key, or one that is too wide", nft_family_name(c->family), set->name);
-	if (!set_userdata(u, set))
+	if (!set_userdata(u, set, anonymous))
 		return bh_fail(err, -EINVAL, "set %s %s: its type cannot be described", nft_family_name(c->family), set->name);
 	if (nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE_NAME) < 0 || nftnl_set_set_str(s, NFTNL_SET_NAME, set->name) < 0 ||
 		set_fill(s, set, id, anonymous, n_elems, u) < 0)

@@ -211,6 +211,7 @@ static bool overlaps(const struct bh_set *s, const struct bh_elem *a, const stru
 
 static int add_elems(struct bh_table *t, const struct bh_change *c)
 {
+	static const uint8_t zero[BH_KEY_MAX];
 	struct bh_set *s = bh_table_set(t, c->set->name);
 	int r;
 
@@ -223,6 +224,10 @@ static int add_elems(struct bh_table *t, const struct bh_change *c)
 		return r;
 	if (s->size && s->elems.n + c->elems.n > s->size)
 		return -ENFILE;
+	/* the end of an interval that begins a set (see encode_set.c) is there already */
+	if ((s->flags & BH_SET_INTERVAL) && s->n_key == 1 && s->elems.n > 0 && c->elems.n > 0 &&
+		memcmp(s->elems.v[0].key, zero, sizeof(zero)) != 0 && memcmp(c->elems.v[0]->key, zero, sizeof(zero)) != 0)
+		return -EEXIST;
 	for (size_t i = 0; i < c->elems.n; i++) {
 		struct bh_elem e = *c->elems.v[i];
 

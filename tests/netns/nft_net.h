@@ -121,7 +121,10 @@ static inline void assert_same(const struct bh_ruleset *wanted, const struct bh_
 
 	if (p->changes.n > 0) {
 		bh_plan_print(p, &b);
-		fail_msg("%s: %zu changes:\n%s\n--- seen:\n%s", what, p->changes.n, b.s ? b.s : "", ruleset_text(seen));
+		bh_vec_foreach(c, &p->changes)
+			if (c->kind == BH_FLUSH_RULES || c->kind == BH_ADD_RULES)
+				bh_chain_print(c->chain, c->family, &b);
+		fail_msg("%s: %zu changes:\n%s", what, p->changes.n, b.s ? b.s : "");
 	}
 	bh_plan_free(p);
 }
