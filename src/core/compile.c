@@ -6,8 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* One key, one element. Two that want different things of one key (an address or a port that two containers claim) get what
- * quarantine gets. */
+/* What is left of a key that two containers claim: an address is quarantined, a published port is one that no rule opens. */
+static uint32_t disputed(uint32_t a, uint32_t b)
+{
+	return a >= BH_ID_LEG || b >= BH_ID_LEG ? BH_ID_CONTAINER_NETWORK : BH_ID_QUARANTINE;
+}
+
+/* One key, one element. */
 static void elems_unique(struct bh_set *s)
 {
 	size_t n = 0;
@@ -18,7 +23,7 @@ static void elems_unique(struct bh_set *s)
 		if (!last || memcmp(last->key, e->key, sizeof(e->key)) != 0)
 			s->elems.v[n++] = *e;
 		else if (s->data == BH_DATA_PRIORITY && last->value != e->value)
-			last->value = BH_ID_QUARANTINE;
+			last->value = disputed(last->value, e->value);
 	}
 	s->elems.n = n;
 }

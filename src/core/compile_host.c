@@ -202,53 +202,7 @@ static int resolvers_put(struct compiler *c)
 	return 0;
 }
 
-/* One pattern may not lie inside another zone's: nft could not say what is left of the wider one. */
-static int pattern_check(const struct compiler *c, size_t zone, const char *pattern)
-{
-	size_t n = strlen(pattern) - 1;
-
-	for (size_t z = 0; z < c->in->policy->zones.n; z++)
-		for (size_t i = 0; i < c->in->policy->zones.v[z].interfaces.n; i++) {
-			const char *other = c->in->policy->zones.v[z].interfaces.v[i];
-
-			if (z == zone || !*other || other[strlen(other) - 1] != '*' || strncmp(other, pattern, n) != 0)
-				continue;
-			return bh_fail(c->err, -EINVAL, "interfaces %s of zone %s and %s of zone %s overlap: name them apart",
-				pattern, c->in->policy->zones.v[zone].name, other, c->in->policy->zones.v[z].name);
-		}
-	return 0;
-}
-
-/* Whether a wider pattern of the same zone holds this one already. */
-static bool is_covered(const struct bh_zone *z, const char *pattern)
-{
-	for (size_t i = 0; i < z->interfaces.n; i++) {
-		const char *other = z->interfaces.v[i];
-
-		if (other != pattern && strlen(other) < strlen(pattern) && other[strlen(other) - 1] == '*' &&
-			strncmp(other, pattern, strlen(other) - 1) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int interface_put(struct compiler *c, const struct bh_zone_inst *inst, const char *name)
-{
-	struct key k = {0};
-	int r;
-
-	if (!*name)
-		return 0;
-	if (name[strlen(name) - 1] != '*') {
-		key_dev(&k, name);
-		return put_value(c->inet, "zone_of_if", &k, inst->id);
-	}
-	r = pattern_check(c, (size_t)inst->zone, name);
-	if (r < 0 || is_covered(&c->in->policy->zones.v[inst->zone], name))
-		return r;
-	return put_pattern(c->inet, "zone_of_ifs", name, inst->id);
-}
-
+/* The configuration holds no name or pattern inside another. */
 static int interfaces_put(struct compiler *c)
 {
 	bh_vec_foreach(i, &c->in->placement->insts) {
@@ -257,10 +211,10 @@ static int interfaces_put(struct compiler *c)
 		if (!z || z->kind != BH_ZONE_INTERFACES)
 			continue;
 		for (size_t k = 0; k < z->interfaces.n; k++) {
-			int r = interface_put(c, i, z->interfaces.v[k]);
+			const char *name = z->interfaces.v[k];
 
-			if (r < 0)
-				return r;
+			if (*name && put_pattern(c->inet, "zone_of_if", name, i->id) < 0)
+				return -ENOMEM;
 		}
 	}
 	return 0;
