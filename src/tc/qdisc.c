@@ -19,13 +19,15 @@ uint32_t bh_tc_ticks(uint32_t bytes, uint64_t bps)
 	return ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks;
 }
 
+/* 20 ms of the rate: what HTB may make up for when the processor came late. With 2 ms a host with ten runnable tasks a
+ * core lost up to a quarter of 100 Mbit/s, with 20 ms a thirtieth; in 3 s it is two thirds of a per cent. */
 static uint32_t burst_of(uint64_t bps)
 {
-	uint64_t two_ms = bps / 8 / 500;
+	uint64_t bytes = bps / 8 / 50;
 
-	if (two_ms > 16u << 20)		/* from 67 Gbit/s on */
-		two_ms = 16u << 20;
-	return two_ms < 2 * FRAME ? 2 * FRAME : (uint32_t)two_ms;
+	if (bytes > 16u << 20)		/* from 7 Gbit/s on */
+		bytes = 16u << 20;
+	return bytes < 2 * FRAME ? 2 * FRAME : (uint32_t)bytes;
 }
 
 struct bh_tc_params bh_tc_params(const struct bh_class *c)

@@ -19,8 +19,8 @@ static void test_bursts(void **state)
 {
 	(void)state;
 	assert_int_equal(of(8, 8).burst, 3028);		/* never less than two frames */
-	assert_int_equal(of(8, 100000000).cburst, 25000);	/* 2 ms */
-	assert_int_equal(of(10000000000, 10000000000).burst, 2500000);
+	assert_int_equal(of(8, 100000000).cburst, 250000);	/* 20 ms */
+	assert_int_equal(of(1000000000, 1000000000).burst, 2500000);
 	assert_int_equal(of(1000000000000, 1000000000000).burst, 16 << 20);
 }
 
