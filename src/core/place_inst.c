@@ -206,20 +206,26 @@ static int known_prune(const struct placer *p)
 	return 0;
 }
 
+/* Zones first, then the values of families: a daemon that starts knows its zones before a runtime has told it any value, and one that
+ * starts again beside running containers must come to the same numbers. */
 static int insts_number(const struct placer *p)
 {
 	if (known_prune(p) < 0)
 		return -ENOMEM;
-	bh_vec_foreach(i, &p->out->insts) {
-		int r;
+	for (int values = 0; values < 2; values++) {
+		bh_vec_foreach(i, &p->out->insts) {
+			int r;
 
-		if (i->builtin != BH_BUILTIN_NONE) {
-			i->id = builtin_id(i->builtin);
-			continue;
+			if ((i->value != NULL) != values)
+				continue;
+			if (i->builtin != BH_BUILTIN_NONE) {
+				i->id = builtin_id(i->builtin);
+				continue;
+			}
+			r = known_id(p->memory, i->name, &i->id);
+			if (r < 0)
+				return r;
 		}
-		r = known_id(p->memory, i->name, &i->id);
-		if (r < 0)
-			return r;
 	}
 	return 0;
 }
