@@ -3,7 +3,6 @@
 #include "docker_parts.h"
 #include "json.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -273,71 +272,25 @@ int bh_docker_decode_containers(const char *text, size_t n, bh_containers *ret)
 	return 0;
 }
 
-/* "80/tcp": [{"HostIp": "", "HostPort": "8080"}, …] or null. A range of host ports is decided at start. */
-static int port_map_decode(const json_t *map, struct bh_docker_inspect *in)
-{
-	const char *key;
-	json_t *list, *j;
-	size_t i;
-	int err = 0, r;
-
-	json_object_foreach ((json_t *)(uintptr_t)map, key, list) {
-		uint16_t port, host;
-		const char *slash = strchr(key, '/');
-
-		if (json_is_null(list))
-			continue;
-		if (!slash || !json_is_array(list) || !bh_docker_port(key, (size_t)(slash - key), &port))
-			return -EBADMSG;
-		json_array_foreach (list, i, j) {
-			const char *text = bh_json_string(j, "HostPort", &err), *ip = bh_json_string(j, "HostIp", &err);
-
-			if (err || !json_is_object(j))
-				return -EBADMSG;
-			if (!text || !bh_docker_port(text, strlen(text), &host))
-				continue;
-			r = bh_docker_publish(&in->published, slash + 1, ip, host, port);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
-static int inspect_decode(const json_t *j, struct bh_docker_inspect *in)
-{
-	int err = 0, r;
-	const json_t *state = bh_json_object(j, "State", &err), *map;
-	const char *id = bh_json_string(j, "Id", &err);
-	long long pid = bh_json_integer(state, "Pid", &err);
-
-	if (err || !json_is_object(j) || !bh_docker_is_container_id(id) || pid < 0 || pid > INT_MAX)
-		return -EBADMSG;
-	take_id(in->id, id);
-	in->running = bh_json_bool(state, "Running", &err);
-	in->pid = (pid_t)pid;
-	map = bh_json_object(bh_json_object(j, "NetworkSettings", &err), "Ports", &err);
-	if (json_object_size(map) == 0)
-		map = bh_json_object(bh_json_object(j, "HostConfig", &err), "PortBindings", &err);
-	if (err)
-		return err;
-	r = port_map_decode(map, in);
-	bh_docker_publish_sort(&in->published);
-	return r;
-}
-
 int bh_docker_decode_inspect(const char *text, size_t n, struct bh_docker_inspect *ret)
 {
 	_cleanup_json_ json_t *j = NULL;
 	struct bh_docker_inspect in = {0};
-	int r = bh_json_parse(text, n, &j);
+	int err = 0, r = bh_json_parse(text, n, &j);
+	const json_t *state;
+	const char *id;
+	long long pid;
 
-	if (r == 0)
-		r = inspect_decode(j, &in);
-	if (r < 0) {
-		bh_docker_inspect_clear(&in);
+	if (r < 0)
 		return r;
-	}
+	id = bh_json_string(j, "Id", &err);
+	state = bh_json_object(j, "State", &err);
+	pid = bh_json_integer(state, "Pid", &err);
+	in.running = bh_json_bool(state, "Running", &err);
+	if (err || !json_is_object(j) || !bh_docker_is_container_id(id) || pid < 0 || pid > INT_MAX)
+		return -EBADMSG;
+	take_id(in.id, id);
+	in.pid = (pid_t)pid;
 	*ret = in;
 	return 0;
 }
@@ -366,10 +319,4 @@ void bh_containers_clear(bh_containers *l)
 	bh_vec_foreach(c, l)
 		bh_container_clear(c);
 	bh_vec_clear(l);
-}
-
-void bh_docker_inspect_clear(struct bh_docker_inspect *i)
-{
-	bh_vec_clear(&i->published);
-	memset(i, 0, sizeof(*i));
 }

@@ -43,12 +43,11 @@ struct bh_docker_network {
 	bool flawed;		/* a name or a number of endpoints out of bounds: not to be used */
 };
 
-/* What only an inspection tells. */
+/* What only an inspection tells. Published ports it has as well, but those of the list are as good, and never older. */
 struct bh_docker_inspect {
 	char id[BH_DOCKER_ID];
 	bool running;
 	pid_t pid;
-	BH_VEC(struct bh_published) published;	/* sorted, no one twice */
 };
 
 struct bh_docker_labels {
@@ -81,7 +80,6 @@ int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *
 void bh_containers_clear(bh_containers *c);
 void bh_docker_network_clear(struct bh_docker_network *n);
 void bh_docker_networks_clear(bh_docker_networks *n);
-void bh_docker_inspect_clear(struct bh_docker_inspect *i);
 void bh_docker_labels_clear(struct bh_docker_labels *l);
 
 #endif

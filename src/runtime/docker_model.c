@@ -120,7 +120,6 @@ static void container_free(struct bh_docker_container *c)
 {
 	bh_container_clear(&c->base);
 	bh_container_clear(&c->told);
-	bh_docker_inspect_clear(&c->inspect);
 	free(c);
 }
 
@@ -164,7 +163,7 @@ void bh_docker_model_free_contents(struct bh_docker_model *m)
 
 static void inspect_forget(struct bh_docker_container *c, uint64_t seq)
 {
-	bh_docker_inspect_clear(&c->inspect);
+	memset(&c->inspect, 0, sizeof(c->inspect));
 	c->inspected = c->inspect_asked = false;
 	c->inspect_since = seq;
 }
@@ -443,15 +442,13 @@ int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct 
 	return r;
 }
 
-int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, struct bh_docker_inspect *inspect)
+int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, const struct bh_docker_inspect *inspect)
 {
 	struct bh_docker_container *c = bh_docker_model_container(m, inspect->id);
 
 	if (!c || c->dying || !inspect->running || seq <= c->inspect_since)
 		return 0;
-	bh_docker_inspect_clear(&c->inspect);
 	c->inspect = *inspect;
-	memset(inspect, 0, sizeof(*inspect));
 	c->inspected = true;
 	return bh_docker_model_tell(m, c);
 }

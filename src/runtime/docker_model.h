@@ -79,7 +79,7 @@ int bh_docker_model_networks(struct bh_docker_model *m, uint64_t seq, bh_docker_
 int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const char *id, struct bh_docker_network *net);
 /* An image's labels (taken); NULL when they cannot be had. */
 int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct bh_docker_labels *labels);
-int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, struct bh_docker_inspect *inspect);
+int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, const struct bh_docker_inspect *inspect);
 
 /* What an event says at once, before anybody looks: SEQ is the number of the last request sent. */
 int bh_docker_model_started(struct bh_docker_model *m, uint64_t seq, const char *id);

@@ -6,23 +6,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-bool bh_docker_port(const char *s, size_t n, uint16_t *ret)
-{
-	unsigned v = 0;
-
-	if (n == 0 || n > 5)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] < '0' || s[i] > '9')
-			return false;
-		v = v * 10 + (unsigned)(s[i] - '0');
-	}
-	if (v == 0 || v > UINT16_MAX)
-		return false;
-	*ret = (uint16_t)v;
-	return true;
-}
-
 static int published_push(struct bh_published **v, size_t *n, size_t *cap, struct bh_published p)
 {
 	int r = bh_vec_reserve_(v, cap, *n + 1, sizeof(**v));

@@ -9,8 +9,6 @@
 
 typedef __typeof__(((struct bh_container *)NULL)->published) bh_published_vec;
 
-/* 1 to 65535 in decimal, exactly N bytes. */
-bool bh_docker_port(const char *s, size_t n, uint16_t *ret);
 /* Appends one published port to a vector of struct bh_published. TYPE "tcp", "udp", "sctp"; another one is passed over. IP "" or NULL: every
  * address of both families. 0, -EBADMSG for an address that is none, -ENOMEM. */
 #define bh_docker_publish(vec, type, ip, host_port, port)                                          \

@@ -516,7 +516,6 @@ static int inspect_done(struct bh_docker *d, const struct job *job, const struct
 		r = -EBADMSG;
 	if (r == 0)
 		r = bh_docker_model_inspected(&d->model, job->seq, &inspect);
-	bh_docker_inspect_clear(&inspect);
 	if (r == -EBADMSG) {
 		/* only a pid is missing, and the next full listing asks again: no reason to list now */
 		d->stats.errors++;

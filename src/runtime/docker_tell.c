@@ -134,11 +134,8 @@ static int container_compose(const struct bh_docker_model *m, const struct bh_do
 		drop_labels(dst);
 	else if (r == 0 && !c->dying)
 		r = add_endpoints(m, c->id, dst);
-	if (r == 0 && c->inspected) {
+	if (c->inspected)
 		dst->pid = c->inspect.pid;
-		for (size_t i = 0; r == 0 && c->base.published.n == 0 && i < c->inspect.published.n; i++)
-			r = bh_vec_push(&dst->published, c->inspect.published.v[i]);
-	}
 	if (c->dying) {
 		dst->state = BH_CONTAINER_STOPPED;
 		dst->pid = 0;

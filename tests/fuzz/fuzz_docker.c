@@ -50,7 +50,7 @@ static void event(const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(bh_docker_inspect_clear) struct bh_docker_inspect inspect = {0};
+	struct bh_docker_inspect inspect = {0};
 	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels labels = {0};
 	const char *text = (const char *)data + 1;
 

@@ -86,8 +86,7 @@ static const char net_text[] = "{\"Id\":\"" NET "\",\"Name\":\"front\",\"Driver\
 			       "\"Gateway\":\"10.0.0.1\"}]},\"Containers\":{\"" ID "\":{\"EndpointID\":\"e\",\"MacAddress\":\"02:00:00:00:00:02\","
 			       "\"IPv4Address\":\"10.0.0.2/24\",\"IPv6Address\":\"fd00::2/64\"}}}";
 static const char image_text[] = "{\"Config\":{\"Labels\":{\"tier\":\"web\"}}}";
-static const char inspect_text[] = "{\"Id\":\"" ID "\",\"State\":{\"Running\":true,\"Pid\":7},\"NetworkSettings\":{\"Ports\":{\"80/tcp\":"
-				   "[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}}}";
+static const char inspect_text[] = "{\"Id\":\"" ID "\",\"State\":{\"Running\":true,\"Pid\":7}}";
 static const char event_text[] = "{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"" NET "\",\"Attributes\":{\"container\":\"" ID "\"}}}";
 
 static int listed(struct bh_docker_model *m, uint64_t *seq)
@@ -117,7 +116,7 @@ static int listed(struct bh_docker_model *m, uint64_t *seq)
 
 static int followed(struct bh_docker_model *m, uint64_t *seq)
 {
-	_cleanup_(bh_docker_inspect_clear) struct bh_docker_inspect i = {0};
+	struct bh_docker_inspect i = {0};
 	struct bh_docker_event e;
 	int r = bh_docker_decode_event(event_text, strlen(event_text), &e);
 

@@ -121,7 +121,7 @@ static void image(struct world *w, const char *text)
 
 static void inspected(struct world *w, uint64_t seq, const char *id, int pid)
 {
-	_cleanup_(bh_docker_inspect_clear) struct bh_docker_inspect i = {.running = true, .pid = pid};
+	struct bh_docker_inspect i = {.running = true, .pid = pid};
 
 	memcpy(i.id, id, 65);
 	assert_int_equal(bh_docker_model_inspected(&w->m, seq, &i), 0);
