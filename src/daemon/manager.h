@@ -144,6 +144,10 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);
 
+/* ids.c: sets in MEMORY the numbers by which SEEN knows the zones of P, which was placed with MEMORY. *RET_CHANGED: P is to be placed
+ * again. 0 or -ENOMEM. */
+int bh_ids_recover(struct bh_memory *memory, const struct bh_placement *p, const struct bh_ruleset *seen, bool *ret_changed);
+
 /* status.c: the document of SPEC section 4, the kernel read afresh. */
 int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
 

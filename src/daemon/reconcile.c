@@ -44,6 +44,24 @@ static int inventory_add(struct bh_inventory *to, const struct bh_inventory *fro
 	return 0;
 }
 
+/* Who is where; the first time with the zones' numbers that the kernel has. */
+static int place(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *round, struct bh_error *err)
+{
+	bool again = false;
+	int r = bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
+
+	if (r < 0 || m->built)
+		return r;
+	r = bh_ids_recover(&m->memory, round->placement, m->seen.ruleset, &again);
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	if (!again)
+		return 0;
+	bh_placement_free(round->placement);
+	round->placement = NULL;
+	return bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
+}
+
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
 {
 	struct bh_round round = { .inventory = calloc(1, sizeof(*round.inventory)) };
@@ -59,7 +77,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 	if (r < 0)
 		bh_fail(err, r, "out of memory");
 	if (r == 0 && policy) {
-		r = bh_place(policy, round.inventory, m->seen.host, &m->memory, &round.placement, err);
+		r = place(m, policy, &round, err);
 		in.inventory = round.inventory;
 		in.placement = round.placement;
 		if (r == 0)

@@ -231,6 +231,71 @@ static void test_resolvers(void **state)
 	assert_int_equal(bh_host_add_resolvers(&host, "/nonexistent"), 0);
 }
 
+static void kernel_zone(struct bh_set *s, uint32_t number, const char *chain)
+{
+	struct bh_elem *e = bh_vec_add(&s->elems);
+	uint32_t id = BH_ID_ZONE + number;
+
+	assert_non_null(e);
+	memcpy(e->key, &id, sizeof(id));
+	e->verdict = BH_JUMP;
+	snprintf(e->chain, sizeof(e->chain), "%s", chain);
+}
+
+static void place_zone(struct bh_memory *m, struct bh_placement *p, uint32_t number, const char *name)
+{
+	struct bh_zone_inst *i = bh_vec_add(&p->insts);
+	struct bh_known_id *k = bh_vec_add(&m->ids);
+
+	assert_non_null(i);
+	assert_non_null(k);
+	i->name = strdup(name);
+	k->name = strdup(name);
+	i->id = k->id = BH_ID_ZONE + number;
+}
+
+/* A restart gives zones the numbers that the kernel has, new ones a free one, and never one number twice. */
+static void test_numbers_of_zones_after_a_restart(void **state)
+{
+	static const uint32_t want[] = { 7, 1, 2, 8, 9 };
+	struct bh_ruleset *seen = calloc(1, sizeof(*seen));
+	struct bh_placement *p = calloc(1, sizeof(*p));
+	struct bh_memory m = {0};
+	struct bh_set *s;
+	bool changed = false;
+
+	(void)state;
+	assert_non_null(seen);
+	assert_non_null(p);
+	s = bh_vec_add(&seen->tables[BH_FAMILY_INET].sets);
+	if (!s)
+		abort();
+	snprintf(s->name, sizeof(s->name), "from_zone");
+	kernel_zone(s, 7, "zone_7_api");
+	kernel_zone(s, 1, "zone_1_web");
+	kernel_zone(s, 2, "zone_2_project_nextclou");
+	kernel_zone(s, 8, "zone_8_project_nextclou");	/* two names that the kernel cannot tell apart */
+	kernel_zone(s, 3, "zone_host");			/* no number in it */
+	place_zone(&m, p, 1, "api");
+	place_zone(&m, p, 2, "web");
+	place_zone(&m, p, 3, "project:nextcloud");
+	place_zone(&m, p, 4, "project:nextcloud2");
+	place_zone(&m, p, 7, "young");
+	assert_int_equal(bh_ids_recover(&m, p, seen, &changed), 0);
+	assert_true(changed);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(want); i++)
+		assert_int_equal(m.ids.v[i].id - BH_ID_ZONE, want[i]);
+	/* In line: nothing moves. */
+	for (size_t i = 0; i < p->insts.n; i++)
+		p->insts.v[i].id = m.ids.v[i].id;
+	kernel_zone(s, 9, "zone_9_young");
+	assert_int_equal(bh_ids_recover(&m, p, seen, &changed), 0);
+	assert_false(changed);
+	bh_placement_free(p);
+	bh_memory_clear(&m);
+	bh_ruleset_free(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_state_unwritable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_numbers_of_zones_after_a_restart),
 		cmocka_unit_test_setup_teardown(test_resolvers, setup, teardown),
 	};
 
