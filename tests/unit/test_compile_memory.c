@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocations of the compiler fail, one at a time: it says so, writes no output, leaks nothing (under ASan). */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../common/world.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+
+static long left = -1;	/* allocations until one fails; negative: none does */
+
+static bool dead(void)
+{
+	return left >= 0 && left-- == 0;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return dead() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return dead() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return dead() ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return dead() ? NULL : __real_strdup(s);
+}
+
+static void compiling(void **state)
+{
+	struct world w;
+	struct bh_error err = {0};
+	struct bh_compile_input in;
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *first = NULL;
+	bool failed = true;
+	long n;
+
+	(void)state;
+	world_load(&w, CASES "/published");
+	first = world_compile(&w, &err);
+	in = (struct bh_compile_input){.policy = w.policy, .inventory = w.inventory, .host = w.host, .placement = w.placement,
+		.features = &w.features, .seen = first};
+	for (n = 0; failed; n++) {
+		struct bh_ruleset *r = NULL;
+		int e;
+
+		left = n;
+		e = bh_compile(&in, &r, NULL);
+		failed = left < 0;
+		left = -1;
+		assert_int_equal(e, failed ? -ENOMEM : 0);
+		assert_int_equal(r == NULL, failed);
+		bh_ruleset_free(r);
+	}
+	assert_true(n > 500);
+	world_free(&w);
+}
+
+static void reading_counts(void **state)
+{
+	struct world w;
+	struct bh_error err = {0};
+	struct bh_compile_input in;
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
+	bool failed = true;
+	long n;
+
+	(void)state;
+	world_load(&w, CASES "/rules");
+	seen = world_compile(&w, &err);
+	in = (struct bh_compile_input){.policy = w.policy, .inventory = w.inventory, .host = w.host, .placement = w.placement,
+		.features = &w.features};
+	for (n = 0; failed; n++) {
+		struct bh_pairs *p = NULL;
+		int r;
+
+		left = n;
+		r = bh_pairs_read(&in, seen, &p);
+		failed = left < 0;
+		left = -1;
+		assert_int_equal(r, failed ? -ENOMEM : 0);
+		assert_int_equal(p == NULL, failed);
+		bh_pairs_free(p);
+	}
+	assert_true(n > 20);
+	world_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(compiling),
+		cmocka_unit_test(reading_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
