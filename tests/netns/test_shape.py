@@ -452,12 +452,13 @@ table inet t {
 class Rates(Case):
     def servers(self):
         for n, port in (("a2", 5301), ("a3", 5302), ("b1", 5301), ("b1", 5302)):
-            self.net.start(n, "iperf3", "-s", "-p", str(port))
+            self.net.start(n, "nice", "-n", "-15", "iperf3", "-s", "-p", str(port))
         time.sleep(0.5)
 
     def load(self, src, dst, port, proto, reverse, rate, seconds):
-        cmd = ["timeout", str(seconds + 6), "iperf3", "-c", self.net.ip[dst], "-p", str(port), "-t", str(seconds)]
-        cmd += ["-u", "-l", "1400", "-b", f"{rate * 1.5}M"] if proto == "udp" else []
+        # a sender that waits for a processor measures the processor
+        cmd = ["timeout", str(seconds + 6), "nice", "-n", "-15", "iperf3", "-c", self.net.ip[dst], "-p", str(port), "-t", str(seconds)]
+        cmd += ["-u", "-l", "1400", "-b", f"{rate * 1.25}M"] if proto == "udp" else []
         return self.net.start(src, *cmd, *(["-R"] if reverse else []))
 
     def rate(self, keys, wait=1.0):
