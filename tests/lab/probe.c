@@ -412,13 +412,13 @@ static int cmd_blast(char **argv)
 static int cmd_sink(char **argv)
 {
 	static char data[262144];
-	int tcp = !strcmp(argv[0], "tcp"), big = 4 << 20;
+	int tcp = !strcmp(argv[0], "tcp"), big = 16 << 20;
 	long long total = 0, tick = 0, end = now_us() + (long long)(atof(argv[2]) * 1e6);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	source_add(listener(tcp ? SOCK_STREAM : SOCK_DGRAM, atoi(argv[1])), tcp ? 0 : 1, 0, NULL);
 	if (!tcp)
-		setsockopt(fds[0].fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof(big));
+		setsockopt(fds[0].fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)); /* what the cap let pass is counted */
 	puts("ready");
 	while (now_us() < end) {
 		poll(fds, (nfds_t)n_fds, 20);
