@@ -57,6 +57,8 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 		n = asprintf(&reason, "no runtime answers: the rules that were found in the kernel are kept");
 	else if (m->config.keep_error)
 		n = asprintf(&reason, "%s", m->config.keep_error);
+	else if (m->round.shape && (m->round.shape->missing[BH_EGRESS] || m->round.shape->missing[BH_INGRESS]))
+		n = asprintf(&reason, "bandwidth caps are not held: this kernel has no %s", m->features.ifb ? "HTB" : "IFB");
 	else
 		degraded = false;
 	if (n < 0)
