@@ -20,9 +20,11 @@ static void elems_unique(struct bh_set *s)
 	for (size_t i = 0; i < s->elems.n; i++) {
 		struct bh_elem *e = &s->elems.v[i], *last = n > 0 ? &s->elems.v[n - 1] : NULL;
 
-		if (!last || memcmp(last->key, e->key, sizeof(e->key)) != 0)
-			s->elems.v[n++] = *e;
-		else if (s->data == BH_DATA_PRIORITY && last->value != e->value)
+		if (!last || memcmp(last->key, e->key, sizeof(e->key)) != 0) {
+			if (n != i)
+				s->elems.v[n] = *e;
+			n++;
+		} else if (s->data == BH_DATA_PRIORITY && last->value != e->value)
 			last->value = disputed(last->value, e->value);
 	}
 	s->elems.n = n;

@@ -14,9 +14,17 @@ void bh_pairs_free(struct bh_pairs *p)
 	free(p);
 }
 
+static int set_name_cmp(const void *name, const void *set)
+{
+	return strncmp(name, ((const struct bh_set *)set)->name, BH_NAME);
+}
+
+/* What is seen is sorted: with thousands of zones it matters. */
 static const struct bh_set *inet_set(const struct bh_ruleset *seen, const char *name)
 {
-	return seen ? bh_table_set(&seen->tables[BH_FAMILY_INET], name) : NULL;
+	const struct bh_table *t = seen ? &seen->tables[BH_FAMILY_INET] : NULL;
+
+	return t && t->sets.n > 0 ? bsearch(name, t->sets.v, t->sets.n, sizeof(*t->sets.v), set_name_cmp) : NULL;
 }
 
 static const struct bh_set *zone_set(const struct bh_ruleset *seen, const struct bh_zone_inst *i, const char *prefix)
@@ -174,8 +182,6 @@ int bh_pairs_read(const struct bh_compile_input *in, const struct bh_ruleset *se
 /* Adds what S counted for number ID, whatever the protocol and port. */
 static void id_count(const struct bh_set *s, uint32_t id, struct bh_counts *n)
 {
-	if (!s)
-		return;
 	bh_vec_foreach(e, &s->elems)
 		if (memcmp(e->key, &id, sizeof(id)) == 0) {
 			n->packets += e->packets;
@@ -223,22 +229,30 @@ static void ids_collect(const struct bh_ruleset *seen, const struct bh_placement
 	}
 }
 
+/* Whether S says what some zone but INST may open. */
+static bool is_of_another(const struct bh_set *s, char own[][BH_NAME], const char *const *prefixes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (strncmp(s->name, prefixes[i], len) == 0 && s->name[len] == '_')
+			return strcmp(s->name, own[i]) != 0;
+	}
+	return false;
+}
+
 static void opened_to(const struct bh_ruleset *seen, const struct bh_placement *p, size_t inst, struct bh_counts *n)
 {
 	static const char *const maps[] = {"ports", "ranges", "protos", "all", "legs"};
+	char own[BH_ARRAY_SIZE(maps)][BH_NAME];
 	struct ids ids = {0};
 
+	for (size_t i = 0; i < BH_ARRAY_SIZE(maps); i++)
+		name_zone(&p->insts.v[inst], maps[i], own[i]);
 	ids_collect(seen, p, inst, &ids);
-	for (size_t from = 0; from < p->insts.n; from++) {
-		if (from == inst || !inst_opens(&p->insts.v[from]))
-			continue;
-		for (size_t i = 0; i < BH_ARRAY_SIZE(maps); i++) {
-			const struct bh_set *s = zone_set(seen, &p->insts.v[from], maps[i]);
-
-			for (size_t k = 0; s && k < ids.v.n; k++)
-				id_count(s, ids.v.v[k], n);
-		}
-	}
+	bh_vec_foreach(s, &seen->tables[BH_FAMILY_INET].sets)
+		for (size_t k = 0; k < ids.v.n && is_of_another(s, own, maps, BH_ARRAY_SIZE(maps)); k++)
+			id_count(s, ids.v.v[k], n);
 	bh_vec_clear(&ids.v);
 }
 
