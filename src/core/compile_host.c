@@ -28,6 +28,12 @@ static bool is_patterned(const char *dev)
 	return false;
 }
 
+/* Whether a runtime may have made a bridge of that name by itself: the patterns catch br-dmz too, which no Docker makes unasked. */
+static bool is_runtime_name(const char *dev)
+{
+	return strncmp(dev, "br-", 3) != 0 || (strlen(dev) == 15 && strspn(dev + 3, "0123456789abcdef") == 12);
+}
+
 static bool is_listed(const struct compiler *c, const char *dev)
 {
 	bh_vec_foreach(n, &c->in->inventory->networks)
@@ -68,7 +74,8 @@ int host_bridges(struct compiler *c)
 			continue;
 		if (is_listed(c, l->name))
 			r = bh_vec_push(&c->own, l);
-		else if (is_patterned(l->name) && has_foreign_port(c, l) && !was_listed(c, l->name))
+		else if (is_patterned(l->name) && (!is_runtime_name(l->name) || has_foreign_port(c, l)) &&
+			!was_listed(c, l->name))
 			r = bh_vec_push(&c->exempt, l);
 		else if (is_patterned(l->name))
 			r = bh_vec_push(&c->own, l);

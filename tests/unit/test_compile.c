@@ -339,6 +339,27 @@ static void a_bridge_with_members_is_never_exempt(void **state)
 	world_free(&w);
 }
 
+/* The patterns catch names that no runtime gives by itself: such a bridge is its owner's until a runtime lists it. */
+static void a_bridge_that_only_looks_like_dockers_is_exempt(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t exempt;
+	} cases[] = {{"br-dmz", 2}, {"br-0123456789ab", 1}, {"br-0123456789a", 2}, {"podman7", 1}, {"mine", 1}};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct world w;
+		struct bh_error err = {0};
+		_cleanup_(bh_ruleset_freep) struct bh_ruleset *before = load(&w, CASE("skeleton")), *r = NULL;
+
+		mb_link(w.host, 98, cases[i].name, BH_LINK_BRIDGE);
+		r = world_compile(&w, &err);
+		assert_int_equal(bh_table_set(inet(r), "exempt")->elems.n, cases[i].exempt);
+		world_free(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +374,7 @@ int main(void)
 		cmocka_unit_test(an_endpoint_without_a_port_gets_nothing),
 		cmocka_unit_test(bridge_flags_are_remembered),
 		cmocka_unit_test(a_bridge_with_members_is_never_exempt),
+		cmocka_unit_test(a_bridge_that_only_looks_like_dockers_is_exempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
