@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+bool nft_message_ok(const struct nlmsghdr *nlh, int left)
+{
+	return left >= (int)sizeof(*nlh) && nlh->nlmsg_len <= (uint32_t)left && mnl_nlmsg_ok(nlh, left);
+}
+
 struct attrs {
 	const struct nlattr **tb;
 	unsigned max;
@@ -37,6 +42,42 @@ void nft_attr_nested(const struct nlattr *nest, const struct nlattr **tb, unsign
 
 	memset(tb, 0, (max + 1) * sizeof(*tb));
 	(void)mnl_attr_parse_nested(nest, attr_store, &a);
+}
+
+uint8_t nft_attr_u8(const struct nlattr *attr)
+{
+	uint8_t v = 0;
+
+	if (attr && mnl_attr_get_payload_len(attr) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	return v;
+}
+
+uint16_t nft_attr_u16(const struct nlattr *attr)
+{
+	uint16_t v = 0;
+
+	if (attr && mnl_attr_get_payload_len(attr) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	return ntohs(v);
+}
+
+const char *nft_attr_str(const struct nlattr *attr)
+{
+	return attr && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0 ? mnl_attr_get_str(attr) : NULL;
+}
+
+const void *nft_attr_value(const struct nlattr *attr, uint32_t *ret_len)
+{
+	const struct nlattr *tb[NFTA_DATA_MAX + 1];
+
+	if (!attr)
+		return NULL;
+	nft_attr_nested(attr, tb, NFTA_DATA_MAX);
+	if (!tb[NFTA_DATA_VALUE] || mnl_attr_get_payload_len(tb[NFTA_DATA_VALUE]) == 0)
+		return NULL;
+	*ret_len = mnl_attr_get_payload_len(tb[NFTA_DATA_VALUE]);
+	return mnl_attr_get_payload(tb[NFTA_DATA_VALUE]);
 }
 
 uint32_t nft_attr_u32(const struct nlattr *attr)

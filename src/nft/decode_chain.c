@@ -42,14 +42,17 @@ int nft_decode_chain(const struct nlmsghdr *nlh, enum bh_family family, struct b
 	memset(ret, 0, sizeof(*ret));
 	if (nft_attr_message(nlh, tb, NFTA_CHAIN_MAX) < 0)
 		return -EBADMSG;
+	if (tb[NFTA_CHAIN_HOOK]) {
+		ret->policy = nft_attr_u32(tb[NFTA_CHAIN_POLICY]) == NF_DROP ? BH_DROP : BH_ACCEPT;
+		/* a chain of type nat or route, or one that the hardware runs, is none of ours */
+		if (!is_filter(tb[NFTA_CHAIN_TYPE]) || (nft_attr_u32(tb[NFTA_CHAIN_FLAGS]) & NFT_CHAIN_HW_OFFLOAD))
+			ret->policy = BH_VERDICT_NONE;
+		r = hook_decode(tb[NFTA_CHAIN_HOOK], family, ret);
+		if (r < 0)
+			return r;
+	}
 	r = nft_attr_name(tb[NFTA_CHAIN_NAME], ret->name, sizeof(ret->name));
-	if (r < 0 || !tb[NFTA_CHAIN_HOOK])
-		return r;
-	ret->policy = nft_attr_u32(tb[NFTA_CHAIN_POLICY]) == NF_DROP ? BH_DROP : BH_ACCEPT;
-	/* a chain of type nat or route, or one that the hardware runs, is none of ours */
-	if (!is_filter(tb[NFTA_CHAIN_TYPE]) || (nft_attr_u32(tb[NFTA_CHAIN_FLAGS]) & NFT_CHAIN_HW_OFFLOAD))
-		ret->policy = BH_VERDICT_NONE;
-	return hook_decode(tb[NFTA_CHAIN_HOOK], family, ret);
+	return r == -ENAMETOOLONG && tb[NFTA_CHAIN_HOOK] ? -EPERM : r;
 }
 
 int nft_decode_counter(const struct nlmsghdr *nlh, struct bh_counter *ret)

@@ -122,57 +122,61 @@ void delinear_reg_clear(struct reg *r)
 	memset(r, 0, sizeof(*r));
 }
 
-struct reg *delinear_reg_fresh(struct delinear *d, uint32_t number)
+struct reg *delinear_reg_fresh(struct delinear *d, uint32_t number, size_t len)
 {
-	struct reg *r = delinear_reg(d, number);
+	size_t slot = nft_slot(number), end = slot + nft_padded(len) / 4;
 
-	if (r)
-		delinear_reg_clear(r);
-	else
+	if (slot >= NFT_SLOTS || end > NFT_SLOTS) {
 		delinear_foreign(d);
-	return r;
+		return NULL;
+	}
+	/* what it writes over, wholly or in part, is gone */
+	for (size_t i = 0; i < end; i++)
+		if (i >= slot || i + nft_padded(d->regs[i].len) / 4 > slot)
+			delinear_reg_clear(&d->regs[i]);
+	d->regs[slot].len = len;
+	return &d->regs[slot];
 }
 
 static int reg_field(struct delinear *d, uint32_t number, enum nft_source source, uint32_t key, int dir)
 {
-	struct reg *r = delinear_reg_fresh(d, number);
-
-	if (!r)
-		return -1;
 	for (enum bh_field f = BH_FIELD_NONE + 1; f < BH_FIELD_MAX; f++) {
 		const struct nft_load *l = nft_field_load(f);
+		struct reg *r;
 
 		if (l->source != source || l->key != key || l->dir != dir)
 			continue;
+		r = delinear_reg_fresh(d, number, bh_field_info(f)->size);
+		if (!r)
+			return -1;
 		r->kind = REG_FIELDS;
 		r->fields[0] = f;
 		r->n_fields = 1;
-		r->len = bh_field_info(f)->size;
 		return 0;
 	}
 	return delinear_foreign(d);
 }
 
-int delinear_meta(struct delinear *d, const struct nftnl_expr *e)
+int delinear_meta(struct delinear *d, const struct nft_expr *e)
 {
-	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY), number = nftnl_expr_get_u32(e, NFTNL_EXPR_META_DREG);
+	uint32_t key = nft_attr_u32(e->tb[NFTA_META_KEY]), number = nft_attr_u32(e->tb[NFTA_META_DREG]);
 	struct reg *r;
 
 	if (key != NFT_META_PROTOCOL)
 		return reg_field(d, number, NFT_FROM_META, key, -1);
-	r = delinear_reg_fresh(d, number);
+	r = delinear_reg_fresh(d, number, sizeof(uint16_t));
 	if (!r)
 		return -1;
 	r->is_protocol = true;
 	return 0;
 }
 
-int delinear_ct(struct delinear *d, const struct nftnl_expr *e)
+int delinear_ct(struct delinear *d, const struct nft_expr *e)
 {
-	if (!nftnl_expr_is_set(e, NFTNL_EXPR_CT_DREG))
+	if (!e->tb[NFTA_CT_DREG])
 		return delinear_foreign(d);
-	return reg_field(d, nftnl_expr_get_u32(e, NFTNL_EXPR_CT_DREG), NFT_FROM_CT, nftnl_expr_get_u32(e, NFTNL_EXPR_CT_KEY),
-		nftnl_expr_is_set(e, NFTNL_EXPR_CT_DIR) ? nftnl_expr_get_u8(e, NFTNL_EXPR_CT_DIR) : -1);
+	return reg_field(d, nft_attr_u32(e->tb[NFTA_CT_DREG]), NFT_FROM_CT, nft_attr_u32(e->tb[NFTA_CT_KEY]),
+		e->tb[NFTA_CT_DIRECTION] ? nft_attr_u8(e->tb[NFTA_CT_DIRECTION]) : -1);
 }
 
 /* The field at OFFSET of at most LEN bytes; one whose protocol is known before one for any. */
@@ -197,17 +201,17 @@ static enum bh_field payload_field(const struct delinear *d, uint32_t base, uint
 	return found;
 }
 
-int delinear_payload(struct delinear *d, const struct nftnl_expr *e)
+int delinear_payload(struct delinear *d, const struct nft_expr *e)
 {
-	uint32_t base = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_BASE);
-	uint32_t offset = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET);
-	uint32_t len = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_LEN), left = len;
+	uint32_t base = nft_attr_u32(e->tb[NFTA_PAYLOAD_BASE]);
+	uint32_t offset = nft_attr_u32(e->tb[NFTA_PAYLOAD_OFFSET]);
+	uint32_t len = nft_attr_u32(e->tb[NFTA_PAYLOAD_LEN]), left = len;
 	struct reg *r;
 
-	if (nftnl_expr_is_set(e, NFTNL_EXPR_PAYLOAD_SREG) || (base == NFT_PAYLOAD_LL_HEADER && d->family != BH_FAMILY_BRIDGE) ||
+	if (e->tb[NFTA_PAYLOAD_SREG] || (base == NFT_PAYLOAD_LL_HEADER && d->family != BH_FAMILY_BRIDGE) ||
 		len == 0 || len > sizeof(r->mask))
 		return delinear_foreign(d);
-	r = delinear_reg_fresh(d, nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_DREG));
+	r = delinear_reg_fresh(d, nft_attr_u32(e->tb[NFTA_PAYLOAD_DREG]), len);
 	if (!r)
 		return -1;
 	while (left > 0) {
@@ -221,23 +225,22 @@ int delinear_payload(struct delinear *d, const struct nftnl_expr *e)
 		left -= bh_field_info(f)->size;
 	}
 	r->kind = REG_FIELDS;
-	r->len = len;
 	return 0;
 }
 
-int delinear_bitwise(struct delinear *d, const struct nftnl_expr *e)
+int delinear_bitwise(struct delinear *d, const struct nft_expr *e)
 {
-	struct reg *r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_SREG));
+	struct reg *r = delinear_reg(d, nft_attr_u32(e->tb[NFTA_BITWISE_SREG]));
 	uint32_t mask_len = 0, xor_len = 0;
 	const uint8_t *mask, *xor;
 
 	if (!r || r->kind != REG_FIELDS || r->n_fields != 1 || r->masked || r->swapped ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_DREG) != nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_SREG) ||
-		(nftnl_expr_is_set(e, NFTNL_EXPR_BITWISE_OP) &&
-			nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_OP) != NFT_BITWISE_BOOL))
+		nft_attr_u32(e->tb[NFTA_BITWISE_DREG]) != nft_attr_u32(e->tb[NFTA_BITWISE_SREG]) ||
+		(e->tb[NFTA_BITWISE_OP] &&
+			nft_attr_u32(e->tb[NFTA_BITWISE_OP]) != NFT_BITWISE_BOOL))
 		return delinear_foreign(d);
-	mask = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_MASK, &mask_len);
-	xor = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_XOR, &xor_len);
+	mask = nft_attr_value(e->tb[NFTA_BITWISE_MASK], &mask_len);
+	xor = nft_attr_value(e->tb[NFTA_BITWISE_XOR], &xor_len);
 	if (!mask || !xor || mask_len != r->len || xor_len != r->len)
 		return delinear_foreign(d);
 	for (size_t i = 0; i < r->len; i++)
@@ -248,20 +251,20 @@ int delinear_bitwise(struct delinear *d, const struct nftnl_expr *e)
 	return 0;
 }
 
-int delinear_byteorder(struct delinear *d, const struct nftnl_expr *e)
+int delinear_byteorder(struct delinear *d, const struct nft_expr *e)
 {
-	struct reg *r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG));
+	struct reg *r = delinear_reg(d, nft_attr_u32(e->tb[NFTA_BYTEORDER_SREG]));
 
 	/* nft also swaps the one byte of meta l4proto in sets of intervals: the kernel then does nothing */
-	if (r && r->kind == REG_FIELDS && r->len == 1 && nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_LEN) == 1 &&
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_DREG) == nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG))
+	if (r && r->kind == REG_FIELDS && r->len == 1 && nft_attr_u32(e->tb[NFTA_BYTEORDER_LEN]) == 1 &&
+		nft_attr_u32(e->tb[NFTA_BYTEORDER_DREG]) == nft_attr_u32(e->tb[NFTA_BYTEORDER_SREG]))
 		return 0;
 	if (!r || r->kind != REG_FIELDS || r->n_fields != 1 || r->masked || r->swapped || r->len != sizeof(uint32_t) ||
 		!nft_field_load(r->fields[0])->host ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_DREG) != nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SREG) ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_OP) != NFT_BYTEORDER_HTON ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_LEN) != sizeof(uint32_t) ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SIZE) != sizeof(uint32_t))
+		nft_attr_u32(e->tb[NFTA_BYTEORDER_DREG]) != nft_attr_u32(e->tb[NFTA_BYTEORDER_SREG]) ||
+		nft_attr_u32(e->tb[NFTA_BYTEORDER_OP]) != NFT_BYTEORDER_HTON ||
+		nft_attr_u32(e->tb[NFTA_BYTEORDER_LEN]) != sizeof(uint32_t) ||
+		nft_attr_u32(e->tb[NFTA_BYTEORDER_SIZE]) != sizeof(uint32_t))
 		return delinear_foreign(d);
 	r->swapped = true;
 	return 0;
@@ -378,11 +381,11 @@ static int cmp_plain(struct delinear *d, const struct reg *r, uint32_t op, const
 	return 0;
 }
 
-int delinear_cmp(struct delinear *d, const struct nftnl_expr *e)
+int delinear_cmp(struct delinear *d, const struct nft_expr *e)
 {
-	struct reg *r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_SREG));
-	uint32_t op = nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_OP), len = 0;
-	const uint8_t *value = nftnl_expr_get(e, NFTNL_EXPR_CMP_DATA, &len);
+	struct reg *r = delinear_reg(d, nft_attr_u32(e->tb[NFTA_CMP_SREG]));
+	uint32_t op = nft_attr_u32(e->tb[NFTA_CMP_OP]), len = 0;
+	const uint8_t *value = nft_attr_value(e->tb[NFTA_CMP_DATA], &len);
 
 	if (!r || !value || len == 0)
 		return delinear_foreign(d);

@@ -8,12 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static int copy_name(struct delinear *d, const char *from, char to[BH_NAME])
+static int copy_name(struct delinear *d, const struct nlattr *from, char to[BH_NAME])
 {
-	if (!from || strlen(from) >= BH_NAME)
-		return delinear_foreign(d);
-	snprintf(to, BH_NAME, "%s", from);
-	return 0;
+	return nft_attr_name(from, to, BH_NAME) < 0 ? delinear_foreign(d) : 0;
 }
 
 /* ---- keys and sets */
@@ -61,28 +58,28 @@ static int anonymous_take(struct delinear *d, const struct nft_seen_set *set, st
 	return 0;
 }
 
-static int on_lookup(struct delinear *d, const struct nftnl_expr *e)
+static int on_lookup(struct delinear *d, const struct nft_expr *e)
 {
-	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET);
+	const char *name = nft_attr_str(e->tb[NFTA_LOOKUP_SET]);
 	const struct nft_seen_set *set = name ? nft_seen_set_find(d->sets, name) : NULL;
-	bool inverted = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_FLAGS) && nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_FLAGS);
-	bool has_dreg = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
+	bool inverted = e->tb[NFTA_LOOKUP_FLAGS] && nft_attr_u32(e->tb[NFTA_LOOKUP_FLAGS]);
+	bool has_dreg = e->tb[NFTA_LOOKUP_DREG];
 	struct bh_stmt s = {.kind = BH_STMT_LOOKUP, .op = inverted ? BH_NE : BH_EQ}, *to = NULL;
 	struct reg *r;
 	int ret;
 
 	if (!set || !set->known || has_dreg != (set->set.data != BH_DATA_NONE) ||
-		key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_SREG), set, &s) < 0)
+		key_gather(d, nft_attr_u32(e->tb[NFTA_LOOKUP_SREG]), set, &s) < 0)
 		return delinear_foreign(d);
-	ret = set->anonymous ? anonymous_take(d, set, &s) : copy_name(d, name, s.set);
+	ret = set->anonymous ? anonymous_take(d, set, &s) : copy_name(d, e->tb[NFTA_LOOKUP_SET], s.set);
 	if (ret == 0 && has_dreg && set->set.data == BH_DATA_PRIORITY) {
-		r = delinear_reg_fresh(d, nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG));
+		r = delinear_reg_fresh(d, nft_attr_u32(e->tb[NFTA_LOOKUP_DREG]), sizeof(r->number));
 		if (r) {
 			s.kind = BH_STMT_MAP_PRIORITY;
 			r->kind = REG_MAPPED;
 			to = &r->map;
 		}
-	} else if (ret == 0 && (!has_dreg || nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG) == NFT_REG_VERDICT)) {
+	} else if (ret == 0 && (!has_dreg || nft_attr_u32(e->tb[NFTA_LOOKUP_DREG]) == NFT_REG_VERDICT)) {
 		s.kind = has_dreg ? BH_STMT_VMAP : BH_STMT_LOOKUP;
 		to = delinear_stmt(d, s.kind);
 	}
@@ -94,30 +91,31 @@ static int on_lookup(struct delinear *d, const struct nftnl_expr *e)
 	return 0;
 }
 
-static int on_dynset(struct delinear *d, const struct nftnl_expr *e)
+static int on_dynset(struct delinear *d, const struct nft_expr *e)
 {
-	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_DYNSET_SET_NAME);
+	const char *name = nft_attr_str(e->tb[NFTA_DYNSET_SET_NAME]);
 	const struct nft_seen_set *set = name ? nft_seen_set_find(d->sets, name) : NULL;
-	uint64_t timeout = nftnl_expr_is_set(e, NFTNL_EXPR_DYNSET_TIMEOUT) ? nftnl_expr_get_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT) : 0;
+	uint64_t timeout = e->tb[NFTA_DYNSET_TIMEOUT] ? nft_attr_u64(e->tb[NFTA_DYNSET_TIMEOUT]) : 0;
 	struct bh_stmt *s;
 
-	if (!set || !set->known || set->anonymous || nftnl_expr_get_u32(e, NFTNL_EXPR_DYNSET_OP) != NFT_DYNSET_OP_UPDATE ||
-		nftnl_expr_is_set(e, NFTNL_EXPR_DYNSET_SREG_DATA) || nftnl_expr_is_set(e, NFTNL_EXPR_DYNSET_EXPR) ||
-		(nftnl_expr_is_set(e, NFTNL_EXPR_DYNSET_FLAGS) && nftnl_expr_get_u32(e, NFTNL_EXPR_DYNSET_FLAGS)) ||
+	if (!set || !set->known || set->anonymous || nft_attr_u32(e->tb[NFTA_DYNSET_OP]) != NFT_DYNSET_OP_UPDATE ||
+		e->tb[NFTA_DYNSET_SREG_DATA] || e->tb[NFTA_DYNSET_EXPR] ||
+		(e->tb[NFTA_DYNSET_FLAGS] && nft_attr_u32(e->tb[NFTA_DYNSET_FLAGS])) ||
 		timeout > UINT32_MAX)
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_UPDATE);
-	if (!s || copy_name(d, name, s->set) < 0)
+	if (!s || copy_name(d, e->tb[NFTA_DYNSET_SET_NAME], s->set) < 0)
 		return -1;
 	s->number = (uint32_t)timeout;
-	return key_gather(d, nftnl_expr_get_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY), set, s);
+	return key_gather(d, nft_attr_u32(e->tb[NFTA_DYNSET_SREG_KEY]), set, s);
 }
 
 /* ---- the rest */
 
-static int on_immediate(struct delinear *d, const struct nftnl_expr *e)
+static int on_immediate(struct delinear *d, const struct nft_expr *e)
 {
-	uint32_t reg = nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_DREG), len = 0;
+	const struct nlattr *tb[NFTA_DATA_MAX + 1], *v[NFTA_VERDICT_MAX + 1];
+	uint32_t reg = nft_attr_u32(e->tb[NFTA_IMMEDIATE_DREG]), len = 0;
 	const void *data;
 	struct bh_stmt *s;
 	struct reg *r;
@@ -126,13 +124,19 @@ static int on_immediate(struct delinear *d, const struct nftnl_expr *e)
 		s = delinear_stmt(d, BH_STMT_VERDICT);
 		if (!s)
 			return -1;
-		s->verdict = nft_verdict_from((int32_t)nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_VERDICT));
+		if (!e->tb[NFTA_IMMEDIATE_DATA])
+			return delinear_foreign(d);
+		nft_attr_nested(e->tb[NFTA_IMMEDIATE_DATA], tb, NFTA_DATA_MAX);
+		if (!tb[NFTA_DATA_VERDICT])
+			return delinear_foreign(d);
+		nft_attr_nested(tb[NFTA_DATA_VERDICT], v, NFTA_VERDICT_MAX);
+		s->verdict = nft_verdict_from((int32_t)nft_attr_u32(v[NFTA_VERDICT_CODE]));
 		if (s->verdict == BH_JUMP || s->verdict == BH_GOTO)
-			return copy_name(d, nftnl_expr_get_str(e, NFTNL_EXPR_IMM_CHAIN), s->chain);
+			return copy_name(d, v[NFTA_VERDICT_CHAIN], s->chain);
 		return s->verdict == BH_VERDICT_NONE ? delinear_foreign(d) : 0;
 	}
-	data = nftnl_expr_get(e, NFTNL_EXPR_IMM_DATA, &len);
-	r = delinear_reg_fresh(d, reg);
+	data = nft_attr_value(e->tb[NFTA_IMMEDIATE_DATA], &len);
+	r = delinear_reg_fresh(d, reg, sizeof(r->number));
 	if (!r || !data || len != sizeof(r->number))
 		return delinear_foreign(d);
 	r->kind = REG_NUMBER;
@@ -140,46 +144,40 @@ static int on_immediate(struct delinear *d, const struct nftnl_expr *e)
 	return 0;
 }
 
-static int on_objref(struct delinear *d, const struct nftnl_expr *e)
+static int on_objref(struct delinear *d, const struct nft_expr *e)
 {
 	struct bh_stmt *s;
 
-	if (!nftnl_expr_is_set(e, NFTNL_EXPR_OBJREF_IMM_TYPE) ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_OBJREF_IMM_TYPE) != NFT_OBJECT_COUNTER)
+	if (!e->tb[NFTA_OBJREF_IMM_TYPE] ||
+		nft_attr_u32(e->tb[NFTA_OBJREF_IMM_TYPE]) != NFT_OBJECT_COUNTER)
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_COUNTER);
-	return s ? copy_name(d, nftnl_expr_get_str(e, NFTNL_EXPR_OBJREF_IMM_NAME), s->set) : -1;
+	return s ? copy_name(d, e->tb[NFTA_OBJREF_IMM_NAME], s->set) : -1;
 }
 
-static int on_limit(struct delinear *d, const struct nftnl_expr *e)
+static int on_limit(struct delinear *d, const struct nft_expr *e)
 {
 	struct bh_stmt *s;
 
-	if (nftnl_expr_get_u64(e, NFTNL_EXPR_LIMIT_UNIT) != 1 || nftnl_expr_get_u32(e, NFTNL_EXPR_LIMIT_BURST) != 5 ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_LIMIT_TYPE) != NFT_LIMIT_PKTS ||
-		nftnl_expr_get_u32(e, NFTNL_EXPR_LIMIT_FLAGS) != 0 || nftnl_expr_get_u64(e, NFTNL_EXPR_LIMIT_RATE) > UINT32_MAX)
+	if (nft_attr_u64(e->tb[NFTA_LIMIT_UNIT]) != 1 || nft_attr_u32(e->tb[NFTA_LIMIT_BURST]) != 5 ||
+		nft_attr_u32(e->tb[NFTA_LIMIT_TYPE]) != NFT_LIMIT_PKTS ||
+		nft_attr_u32(e->tb[NFTA_LIMIT_FLAGS]) != 0 || nft_attr_u64(e->tb[NFTA_LIMIT_RATE]) > UINT32_MAX)
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_LIMIT);
 	if (!s)
 		return -1;
-	s->number = (uint32_t)nftnl_expr_get_u64(e, NFTNL_EXPR_LIMIT_RATE);
+	s->number = (uint32_t)nft_attr_u64(e->tb[NFTA_LIMIT_RATE]);
 	return 0;
 }
 
-static bool is_set_to(const struct nftnl_expr *e, uint16_t attr, uint32_t wrong)
+static int on_log(struct delinear *d, const struct nft_expr *e)
 {
-	return nftnl_expr_is_set(e, attr) && nftnl_expr_get_u32(e, attr) == wrong;
-}
-
-static int on_log(struct delinear *d, const struct nftnl_expr *e)
-{
-	const char *prefix = nftnl_expr_get_str(e, NFTNL_EXPR_LOG_PREFIX);
+	const char *prefix = nft_attr_str(e->tb[NFTA_LOG_PREFIX]);
 	struct bh_stmt *s;
 
-	if (!nftnl_expr_is_set(e, NFTNL_EXPR_LOG_GROUP) || nftnl_expr_is_set(e, NFTNL_EXPR_LOG_LEVEL) ||
-		nftnl_expr_is_set(e, NFTNL_EXPR_LOG_FLAGS) ||
-		(nftnl_expr_is_set(e, NFTNL_EXPR_LOG_SNAPLEN) && !is_set_to(e, NFTNL_EXPR_LOG_SNAPLEN, 0)) ||
-		(nftnl_expr_is_set(e, NFTNL_EXPR_LOG_QTHRESHOLD) && nftnl_expr_get_u16(e, NFTNL_EXPR_LOG_QTHRESHOLD) != 0))
+	if (!e->tb[NFTA_LOG_GROUP] || e->tb[NFTA_LOG_LEVEL] ||
+		e->tb[NFTA_LOG_FLAGS] ||
+		nft_attr_u32(e->tb[NFTA_LOG_SNAPLEN]) != 0 || nft_attr_u16(e->tb[NFTA_LOG_QTHRESHOLD]) != 0)
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_LOG);
 	if (!s)
@@ -187,14 +185,14 @@ static int on_log(struct delinear *d, const struct nftnl_expr *e)
 	if (!prefix || strlen(prefix) >= sizeof(s->prefix))
 		return delinear_foreign(d);
 	snprintf(s->prefix, sizeof(s->prefix), "%s", prefix);
-	s->number = nftnl_expr_get_u16(e, NFTNL_EXPR_LOG_GROUP);
+	s->number = nft_attr_u16(e->tb[NFTA_LOG_GROUP]);
 	return 0;
 }
 
-static int on_reject(struct delinear *d, const struct nftnl_expr *e)
+static int on_reject(struct delinear *d, const struct nft_expr *e)
 {
-	uint32_t type = nftnl_expr_get_u32(e, NFTNL_EXPR_REJECT_TYPE);
-	uint8_t code = nftnl_expr_get_u8(e, NFTNL_EXPR_REJECT_CODE);
+	uint32_t type = nft_attr_u32(e->tb[NFTA_REJECT_TYPE]);
+	uint8_t code = nft_attr_u8(e->tb[NFTA_REJECT_ICMP_CODE]);
 	bool admin = type == NFT_REJECT_ICMPX_UNREACH && code == NFT_REJECT_ICMPX_ADMIN_PROHIBITED;
 	struct bh_stmt *s;
 
@@ -207,13 +205,13 @@ static int on_reject(struct delinear *d, const struct nftnl_expr *e)
 	return 0;
 }
 
-static int on_fwd(struct delinear *d, const struct nftnl_expr *e)
+static int on_fwd(struct delinear *d, const struct nft_expr *e)
 {
-	const struct reg *r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_FWD_SREG_DEV));
+	const struct reg *r = delinear_reg(d, nft_attr_u32(e->tb[NFTA_FWD_SREG_DEV]));
 	char name[IF_NAMESIZE] = "";
 	struct bh_stmt *s;
 
-	if (!r || r->kind != REG_NUMBER || nftnl_expr_is_set(e, NFTNL_EXPR_FWD_SREG_ADDR))
+	if (!r || r->kind != REG_NUMBER || e->tb[NFTA_FWD_SREG_ADDR])
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_FWD);
 	if (!s)
@@ -224,15 +222,15 @@ static int on_fwd(struct delinear *d, const struct nftnl_expr *e)
 	return 0;
 }
 
-static int on_meta(struct delinear *d, const struct nftnl_expr *e)
+static int on_meta(struct delinear *d, const struct nft_expr *e)
 {
 	struct bh_stmt *s;
 	struct reg *r;
 
-	if (nftnl_expr_is_set(e, NFTNL_EXPR_META_DREG))
+	if (e->tb[NFTA_META_DREG])
 		return delinear_meta(d, e);
-	r = delinear_reg(d, nftnl_expr_get_u32(e, NFTNL_EXPR_META_SREG));
-	if (!r || nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY) != NFT_META_PRIORITY ||
+	r = delinear_reg(d, nft_attr_u32(e->tb[NFTA_META_SREG]));
+	if (!r || nft_attr_u32(e->tb[NFTA_META_KEY]) != NFT_META_PRIORITY ||
 		(r->kind != REG_NUMBER && r->kind != REG_MAPPED))
 		return delinear_foreign(d);
 	s = delinear_stmt(d, r->kind == REG_NUMBER ? BH_STMT_SET_PRIORITY : BH_STMT_MAP_PRIORITY);
@@ -250,22 +248,28 @@ static int on_meta(struct delinear *d, const struct nftnl_expr *e)
 
 static const struct {
 	const char *name;
-	int (*decode)(struct delinear *d, const struct nftnl_expr *e);
+	int (*decode)(struct delinear *d, const struct nft_expr *e);
 } exprs[] = {
 	{"meta", on_meta}, {"payload", delinear_payload}, {"ct", delinear_ct}, {"cmp", delinear_cmp}, {"bitwise", delinear_bitwise},
 	{"byteorder", delinear_byteorder}, {"lookup", on_lookup}, {"immediate", on_immediate}, {"objref", on_objref},
 	{"limit", on_limit}, {"log", on_log}, {"reject", on_reject}, {"dynset", on_dynset}, {"fwd", on_fwd},
 };
 
-static int on_expr(struct nftnl_expr *e, void *data)
+static void expr_decode(struct delinear *d, const struct nlattr *attr)
 {
-	struct delinear *d = data;
-	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
+	const struct nlattr *tb[NFTA_EXPR_MAX + 1];
+	struct nft_expr e = {0};
 
+	nft_attr_nested(attr, tb, NFTA_EXPR_MAX);
+	e.name = nft_attr_str(tb[NFTA_EXPR_NAME]);
+	if (tb[NFTA_EXPR_DATA])
+		nft_attr_nested(tb[NFTA_EXPR_DATA], e.tb, BH_ARRAY_SIZE(e.tb) - 1);
 	for (size_t i = 0; i < BH_ARRAY_SIZE(exprs); i++)
-		if (name && strcmp(exprs[i].name, name) == 0)
-			return exprs[i].decode(d, e);
-	return delinear_foreign(d);
+		if (e.name && strcmp(exprs[i].name, e.name) == 0) {
+			(void)exprs[i].decode(d, &e);	/* what failed is in d->error */
+			return;
+		}
+	delinear_foreign(d);
 }
 
 const char *nft_rule_chain(const struct nlmsghdr *nlh)
@@ -298,21 +302,19 @@ int nft_decode_rule(const struct nlmsghdr *nlh, enum bh_family family, const str
 	struct bh_nft_rule *ret)
 {
 	struct delinear d = {.family = family, .sets = sets, .rule = ret, .net_stmt = NO_STMT, .l4_stmt = NO_STMT};
-	struct nftnl_rule *nl = nftnl_rule_alloc();
+	const struct nlattr *tb[NFTA_RULE_MAX + 1], *attr;
 
-	if (!nl)
-		return -ENOMEM;
-	/* libnftnl refuses a rule with an expression that it does not know */
-	if (nftnl_rule_nlmsg_parse(nlh, nl) < 0)
-		d.error = errno == ENOMEM ? -ENOMEM : -ENOENT;
-	else
-		(void)nftnl_expr_foreach(nl, on_expr, &d);
+	if (nft_attr_message(nlh, tb, NFTA_RULE_MAX) < 0)
+		return -EBADMSG;
+	if (tb[NFTA_RULE_EXPRESSIONS])
+		mnl_attr_for_each_nested(attr, tb[NFTA_RULE_EXPRESSIONS])
+			if (d.error == 0)
+				expr_decode(&d, attr);
 	for (size_t i = 0; i < NFT_SLOTS; i++) {
 		if (d.regs[i].kind == REG_MAPPED)	/* looked up for something that is not ours */
 			delinear_foreign(&d);
 		delinear_reg_clear(&d.regs[i]);
 	}
-	nftnl_rule_free(nl);
 	bh_vec_foreach(s, &ret->stmts)
 		if (s->kind == BH_STMT_FOREIGN)
 			delinear_foreign(&d);

@@ -319,10 +319,23 @@ void nft_seen_sets_clear(struct nft_seen_sets *s)
 	bh_vec_clear(&s->v);
 }
 
-struct nft_seen_set *nft_seen_set_find(const struct nft_seen_sets *s, const char *name)
+static int seen_cmp(const void *a, const void *b)
 {
-	bh_vec_foreach(i, &s->v)
-		if (strcmp(i->name, name) == 0)
-			return i;
-	return NULL;
+	return strcmp(((const struct nft_seen_set *)a)->name, ((const struct nft_seen_set *)b)->name);
+}
+
+void nft_seen_sets_sort(struct nft_seen_sets *s)
+{
+	if (s->v.n > 1)
+		qsort(s->v.v, s->v.n, sizeof(s->v.v[0]), seen_cmp);
+}
+
+static int seen_name_cmp(const void *name, const void *set)
+{
+	return strcmp(name, ((const struct nft_seen_set *)set)->name);
+}
+
+const struct nft_seen_set *nft_seen_set_find(const struct nft_seen_sets *s, const char *name)
+{
+	return s->v.n ? bsearch(name, s->v.v, s->v.n, sizeof(s->v.v[0]), seen_name_cmp) : NULL;
 }

@@ -4,9 +4,14 @@
 #ifndef BULKHEAD_NFT_DELINEAR_H
 #define BULKHEAD_NFT_DELINEAR_H
 
+#include "attr.h"
 #include "internal.h"
 
-#include <libnftnl/expr.h>
+/* One expression of a rule. libnftnl's own parser is of no use here: it trusts that every attribute is there. */
+struct nft_expr {
+	const char *name;
+	const struct nlattr *tb[16];	/* by number; no kind of expression that is ours has more */
+};
 
 #define LOAD_FIELDS 4	/* headers in one load */
 
@@ -49,16 +54,16 @@ int delinear_foreign(struct delinear *d);
 struct bh_stmt *delinear_stmt(struct delinear *d, enum bh_stmt_kind kind);
 /* What is in a register as netlink numbers it, NULL for none such. */
 struct reg *delinear_reg(struct delinear *d, uint32_t number);
-/* The same, emptied to be loaded; a number that does not exist makes the rule foreign. */
-struct reg *delinear_reg_fresh(struct delinear *d, uint32_t number);
+/* The same, emptied to be loaded with LEN bytes; NULL when there is no such register, and the rule foreign then. */
+struct reg *delinear_reg_fresh(struct delinear *d, uint32_t number, size_t len);
 void delinear_reg_clear(struct reg *r);
 
 /* Loads and comparisons: 0, or -1 with d->error set. A meta expression here has a destination register. */
-int delinear_meta(struct delinear *d, const struct nftnl_expr *e);
-int delinear_ct(struct delinear *d, const struct nftnl_expr *e);
-int delinear_payload(struct delinear *d, const struct nftnl_expr *e);
-int delinear_bitwise(struct delinear *d, const struct nftnl_expr *e);
-int delinear_byteorder(struct delinear *d, const struct nftnl_expr *e);
-int delinear_cmp(struct delinear *d, const struct nftnl_expr *e);
+int delinear_meta(struct delinear *d, const struct nft_expr *e);
+int delinear_ct(struct delinear *d, const struct nft_expr *e);
+int delinear_payload(struct delinear *d, const struct nft_expr *e);
+int delinear_bitwise(struct delinear *d, const struct nft_expr *e);
+int delinear_byteorder(struct delinear *d, const struct nft_expr *e);
+int delinear_cmp(struct delinear *d, const struct nft_expr *e);
 
 #endif

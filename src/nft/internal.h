@@ -132,7 +132,9 @@ struct nft_seen_sets {
 	BH_VEC(struct nft_seen_set) v;
 };
 void nft_seen_sets_clear(struct nft_seen_sets *s);
-struct nft_seen_set *nft_seen_set_find(const struct nft_seen_sets *s, const char *name);
+/* Every rule asks for its sets: sorted, then searched. */
+void nft_seen_sets_sort(struct nft_seen_sets *s);
+const struct nft_seen_set *nft_seen_set_find(const struct nft_seen_sets *s, const char *name);
 
 /* A NEWSET message. 0, -ENOMEM, -EBADMSG. */
 int nft_decode_set(const struct nlmsghdr *nlh, struct nft_seen_set *ret);
@@ -140,12 +142,16 @@ int nft_decode_set(const struct nlmsghdr *nlh, struct nft_seen_set *ret);
  * nft_decode_intervals(). */
 int nft_decode_elems(const struct nlmsghdr *nlh, struct nft_seen_set *set);
 int nft_decode_intervals(struct nft_seen_set *set);
+/* In a seen table's flags: it holds a base chain that cannot be named in a plan, so that only the whole table can go. */
+#define NFT_TABLE_STRANGE 0x80000000u
+
 /* A NEWRULE message, appended to its chain. Anything that is not in our language becomes one BH_STMT_FOREIGN. */
 int nft_decode_rule(const struct nlmsghdr *nlh, enum bh_family family, const struct nft_seen_sets *sets,
 	struct bh_nft_rule *ret);
 /* The name of the chain that a NEWRULE belongs to, NULL for none. */
 const char *nft_rule_chain(const struct nlmsghdr *nlh);
 
+/* A NEWCHAIN message. -ENAMETOOLONG when its name does not fit, which none of ours does; -EPERM when it is a base chain then. */
 int nft_decode_chain(const struct nlmsghdr *nlh, enum bh_family family, struct bh_chain *ret);
 /* A NEWOBJ message. -ENOENT when it is no counter. */
 int nft_decode_counter(const struct nlmsghdr *nlh, struct bh_counter *ret);

@@ -75,7 +75,7 @@ int bh_nft_monitor_read(struct bh_nft_monitor *m)
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)m->socket.buf;
 		int left = (int)n;
 
-		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+		for (; nft_message_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
 			ours = ours || is_about_us(m, nlh);
 	}
 	if (n == -EMSGSIZE)	/* a notification that does not fit was not read: it may have been about us */

@@ -17,6 +17,7 @@ struct view {
 	struct bh_table *table;
 	struct nft_seen_sets *sets;
 	struct nft_seen_set *current;
+	struct bh_chain *chain;		/* of the last rule */
 	uint32_t generation;
 	int error;
 };
@@ -106,6 +107,11 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 		return MNL_CB_OK;
 	c = bh_vec_add(&v->table->chains);
 	r = c ? nft_decode_chain(nlh, v->family, c) : -ENOMEM;
+	if (r == -ENAMETOOLONG || r == -EPERM) {	/* a stranger; one that sees packets is not tolerated */
+		v->table->chains.n--;
+		v->table->flags |= r == -EPERM ? NFT_TABLE_STRANGE : 0;
+		r = 0;
+	}
 	return r < 0 ? stop(v, r) : MNL_CB_OK;
 }
 
@@ -120,7 +126,9 @@ static int on_rule(const struct nlmsghdr *nlh, void *data)
 	if (!nft_table_is_ours(nlh) || !name)
 		return MNL_CB_OK;
 	/* the rules of a chain follow each other */
-	c = v->table->chains.n > 0 ? bh_table_chain(v->table, name) : NULL;
+	if (!v->chain || strcmp(v->chain->name, name) != 0)
+		v->chain = bh_table_chain(v->table, name);
+	c = v->chain;
 	if (!c)
 		return MNL_CB_OK;	/* a chain with a name too long to be ours */
 	rule = bh_vec_add(&c->rules);
@@ -180,7 +188,7 @@ static int dump_elems(struct view *v)
 static int sets_keep(struct view *v)
 {
 	bh_vec_foreach(s, &v->sets->v) {
-		if (s->anonymous)
+		if (s->anonymous || strlen(s->name) >= BH_NAME)	/* a stranger that no rule of ours uses is harmless */
 			continue;
 		if (!s->known)
 			s->set.n_key = 0;	/* equals no set of ours */
@@ -203,8 +211,10 @@ static int view_table(struct view *v)
 	if (r == -ENOENT)
 		return 0;
 	v->sets = &sets;
+	v->chain = NULL;
 	r = r < 0 ? r : dump(v, NFT_MSG_GETSET, on_set);
 	r = r < 0 ? r : dump_elems(v);
+	nft_seen_sets_sort(&sets);
 	r = r < 0 ? r : dump(v, NFT_MSG_GETOBJ, on_counter);
 	r = r < 0 ? r : dump(v, NFT_MSG_GETCHAIN, on_chain);
 	r = r < 0 ? r : dump(v, NFT_MSG_GETRULE, on_rule);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The netlink socket: transactions and dumps. Only the kernel (nl_pid 0) is listened to. */
+#include "attr.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -110,7 +111,7 @@ static int answer_read(const struct nft_socket *s, ssize_t n, uint32_t seq, mnl_
 	const struct nlmsghdr *nlh = (const struct nlmsghdr *)s->buf;
 	int left = (int)n;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; nft_message_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		if (nlh->nlmsg_seq != seq)	/* of an earlier request that was given up */
 			continue;
 		*disturbed = *disturbed || (nlh->nlmsg_flags & NLM_F_DUMP_INTR);
@@ -188,7 +189,7 @@ static int answers_read(struct nft_socket *s, struct nft_refusal *ret, bool *ret
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)s->buf;
 		int left = (int)n;
 
-		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+		for (; nft_message_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
 
 			if (nlh->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(nlh) < sizeof(*e))

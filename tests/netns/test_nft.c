@@ -175,6 +175,7 @@ static void test_drift(void **state)
 		"add chain inet bulkhead stranger { type filter hook forward priority 0; policy drop; }",
 		"add chain inet bulkhead stranger { type nat hook prerouting priority -100; }",
 		"add chain inet bulkhead c { policy accept; }",
+		"add chain inet bulkhead a_name_that_is_longer_than_any_of_ours { type filter hook forward priority 0; policy drop; }",
 		"add set inet bulkhead stranger { type mark . ifname; }",
 		"add map inet bulkhead stranger { type mark : mark; }",
 		"add counter inet bulkhead stranger",
@@ -209,6 +210,14 @@ static void test_drift(void **state)
 		free(after);
 	}
 	free(before);
+
+	/* what is harmless and cannot be named does not disturb */
+	nft_ok("'add chain inet bulkhead a_name_that_is_longer_than_any_of_ours; "
+	       "add set inet bulkhead a_name_that_is_longer_than_any_of_ours { type mark; }; "
+	       "add counter inet bulkhead a_name_that_is_longer_than_any_of_ours; add quota inet bulkhead q { over 1 mbytes }'");
+	seen = observe(n);
+	assert_same(wanted, seen, "harmless");
+	bh_ruleset_free(seen);
 	bh_ruleset_free(wanted);
 	bh_nft_free(n);
 }
