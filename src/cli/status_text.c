@@ -178,8 +178,8 @@ static void address_cell(struct bh_table_text *t, const json_t *container)
 static void put_containers(struct bh_writer *w, const json_t *doc)
 {
 	static const struct bh_column columns[] = {
-		{ "CONTAINER", false, 12 }, { "ZONE", false, 10 }, { "ADDRESS", false, 15 }, { "PACKETS", true, 0 },
-		{ "DENIED", true, 0 }, { "WHY", false, 10 },
+		{ "CONTAINER", false, 12 }, { "ZONE", false, 8 }, { "ADDRESS", false, 15 }, { "OUT/IN", false, 6 },
+		{ "PACKETS", true, 0 }, { "DENIED", true, 0 }, { "WHY", false, 10 },
 	};
 	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
 	const json_t *list = json_object_get(doc, "containers");
@@ -196,6 +196,7 @@ static void put_containers(struct bh_writer *w, const json_t *doc)
 		bh_table_cell(&t, BH_PLAIN, str(c, "name"));
 		bh_table_cell(&t, quarantined || !full ? BH_WARN : BH_PLAIN, str(c, "zone"));
 		address_cell(&t, c);
+		rates_cell(&t, c);
 		bh_table_number(&t, BH_PLAIN, num(c, "packets"));
 		dropped_cell(&t, c);
 		bh_table_cell(&t, full ? BH_DIM : BH_WARN, full ? str(c, "reason") : str(c, "unenforced_reason"));
