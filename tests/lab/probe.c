@@ -387,10 +387,16 @@ static int cmd_blast(char **argv)
 	/* 1472 and 1452: an Ethernet frame of 1514 in both families */
 	size_t size = tcp ? sizeof(data) : a.sa.sa_family == AF_INET ? 1472 : 1452;
 	struct timeval t = {.tv_sec = 1};
+	int big = 4 << 20;
 
 	if (connect(fd, &a.sa, len) < 0)
 		die("connect");
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+	/* What waits in a queue of ours counts as the socket's: a usual buffer is 10 ms of 100 Mbit/s, and a sender that is
+	 * off the processor for longer than that would offer less than the cap. */
+	if (!tcp)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
+	(void)!nice(-15);
 	while (now_us() < end) {
 		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
 
@@ -419,6 +425,7 @@ static int cmd_sink(char **argv)
 	source_add(listener(tcp ? SOCK_STREAM : SOCK_DGRAM, atoi(argv[1])), tcp ? 0 : 1, 0, NULL);
 	if (!tcp)
 		setsockopt(fds[0].fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)); /* what the cap let pass is counted */
+	(void)!nice(-15);	/* a reader that falls behind shows what came earlier */
 	puts("ready");
 	while (now_us() < end) {
 		poll(fds, (nfds_t)n_fds, 20);
