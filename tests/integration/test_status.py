@@ -130,7 +130,7 @@ class Status(unittest.TestCase):
         self.assertTrue(s["stray"]["reason"])
         self.fits()
 
-    @tap.limit(240)
+    @tap.limit(600)
     def test_6_sixty_containers(self):
         jobs = [lambda i=i: self.lab.run(f"container-with-quite-a-long-name-{i:02}" if i % 7 == 0 else f"c{i:02}",
                                          labels={"tier": "web" if i % 2 else "long"}, network="net") for i in range(57)]

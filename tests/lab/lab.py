@@ -279,7 +279,7 @@ class Daemon:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(path)
         os.chmod(path, 0o666)
-        timeout = timeout or (60 if self.valgrind else 15)
+        timeout = timeout or (120 if self.valgrind else 30)
         with open(self.log_path, "a") as log:
             self.proc = self.lab.host.popen(*self.argv("--foreground"), stdout=log, stderr=log,
                                             env={"NOTIFY_SOCKET": path})
@@ -476,7 +476,7 @@ class Lab:
     def socket(self):
         return str(self.root / "docker.sock")
 
-    def api(self, method, path, body=None, timeout=60, raw=False, content=None):
+    def api(self, method, path, body=None, timeout=120, raw=False, content=None):
         """One call to dockerd's API; LabError with its message when it refuses."""
         c = _Api(self.socket, timeout)
         try:
@@ -513,7 +513,7 @@ class Lab:
                     "--bip", "10.111.0.1/24", "--default-address-pool", "base=10.112.0.0/14,size=24",
                     "--ipv6", "--fixed-cidr-v6", "2001:db8:d0:1::/64", "--experimental", "--ip6tables",
                     *self.dockerd_options, stdout=log, stderr=log)
-            end = time.monotonic() + 30
+            end = time.monotonic() + 90
             while time.monotonic() < end and self.dockerd.poll() is None:
                 try:
                     if self.api("GET", "/_ping", timeout=2) == "OK":

@@ -98,7 +98,7 @@ def from_tree(known):
             if any(str(path) in " ".join(p.cmd) for p in known):
                 continue
             cmd = [sys.executable, path] if path.suffix == ".py" else [path]
-            programs.append(Program(room, path.stem, cmd, 600))
+            programs.append(Program(room, path.stem, cmd, 1200))
     return programs
 
 

@@ -4,7 +4,7 @@
     if __name__ == "__main__":
         tap.main()
 
-A test may have an attribute `limit` (seconds, default 120; tap.limit(N) sets it).
+A test may have an attribute `limit` (seconds, default 300; tap.limit(N) sets it).
 There are no skips: a test that cannot run fails. Arguments select tests by substring.
 """
 import os
@@ -15,7 +15,7 @@ import time
 import traceback
 import unittest
 
-DEFAULT_LIMIT = 120
+DEFAULT_LIMIT = 300
 
 
 def limit(seconds):
