@@ -165,7 +165,7 @@ static void events_line(struct bh_docker *d, const char *data, size_t n)
 {
 	if (d->skipped) {
 		d->skipped = 0;
-		bh_docker_trouble(d);
+		bh_docker_bad_event(d);
 	} else if (d->line.n > 0) {
 		bh_buf_putn(&d->line, data, n);
 		if (!d->line.err)

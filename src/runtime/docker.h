@@ -46,9 +46,8 @@ struct bh_docker {
 	bool list_done, networks_done;
 	bool networks_busy, networks_wanted;	/* GET /networks, for the sync or for look() */
 	bool resync_wanted;
-	bool troubled;			/* something went wrong since the sync began */
-	bool trouble_armed;		/* the next listing is because of it */
-	unsigned trouble;
+	bool trouble_armed;		/* the next listing is because something went wrong */
+	unsigned trouble;		/* after how many ms */
 	uint64_t sync_seq;
 };
 
@@ -69,6 +68,6 @@ void bh_docker_sync(struct bh_docker *d);
 void bh_docker_sync_forget(struct bh_docker *d);	/* the requests under way are gone */
 void bh_docker_event_line(struct bh_docker *d, const char *text, size_t n);
 void bh_docker_pump(struct bh_docker *d);		/* sends what is to be asked */
-void bh_docker_trouble(struct bh_docker *d);		/* an answer was bad: list again, not at once */
+void bh_docker_bad_event(struct bh_docker *d);	/* counts it, and lists again, not at once */
 
 #endif

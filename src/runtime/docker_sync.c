@@ -63,7 +63,8 @@ static int job_send(struct job *job, const char *path, size_t max)
 	struct bh_http_get get = {
 		.path = path,
 		.max = max,
-		.timeout_ms = (long)job->docker->times.request,
+		/* all containers of a busy host take a while; a daemon that hangs is found by the ping */
+		.timeout_ms = (long)job->docker->times.request * (job->kind == JOB_LIST ? 4 : 1),
 		.done = job_done,
 		.userdata = job,
 		.free_userdata = job_free,
@@ -94,22 +95,15 @@ static int on_resync(sd_event_source *s, uint64_t usec, void *userdata)
 	struct bh_docker *d = userdata;
 
 	(void)s, (void)usec;
+	if (!d->trouble_armed)	/* all went well since the last one */
+		d->trouble = d->times.trouble_min;
 	d->trouble_armed = false;
 	bh_docker_sync(d);
 	return 0;
 }
 
-void bh_docker_trouble(struct bh_docker *d)
+static void relist_later(struct bh_docker *d)
 {
-	d->stats.errors++;
-	d->troubled = true;
-	if (!bh_docker_is_up(d))
-		return;
-	if (d->head.state == BH_RUNTIME_CONNECTING && d->syncing) {
-		bh_docker_lost(d, "its answers cannot be read");
-		return;
-	}
-	d->syncing = false;
 	if (d->trouble_armed)
 		return;
 	if (bh_docker_timer(d, &d->resync_timer, d->trouble, on_resync) < 0) {
@@ -120,11 +114,32 @@ void bh_docker_trouble(struct bh_docker *d)
 	d->trouble = d->trouble * 2 > d->times.trouble_max ? d->times.trouble_max : d->trouble * 2;
 }
 
+/* A listing that is under way goes on: whoever makes a bad event a second must not keep it from its end. */
+void bh_docker_bad_event(struct bh_docker *d)
+{
+	d->stats.errors++;
+	if (bh_docker_is_up(d))
+		relist_later(d);
+}
+
+static void bad_answer(struct bh_docker *d, const char *why)
+{
+	d->stats.errors++;
+	if (!bh_docker_is_up(d))
+		return;
+	if (d->head.state == BH_RUNTIME_CONNECTING && d->syncing) {
+		bh_docker_lost(d, why);
+		return;
+	}
+	d->syncing = false;
+	relist_later(d);
+}
+
 /* No memory for an answer or a request: everything is asked for again when there may be some. */
 static void must(struct bh_docker *d, int r)
 {
 	if (r < 0)
-		bh_docker_trouble(d);
+		bad_answer(d, "no memory");
 }
 
 void bh_docker_sync(struct bh_docker *d)
@@ -135,7 +150,7 @@ void bh_docker_sync(struct bh_docker *d)
 		d->resync_wanted = true;
 		return;
 	}
-	d->resync_wanted = d->troubled = d->list_done = d->networks_done = false;
+	d->resync_wanted = d->list_done = d->networks_done = false;
 	d->syncing = d->networks_wanted = true;
 	d->stats.resyncs++;
 	d->sync_seq = d->seq + 1;
@@ -164,8 +179,6 @@ static void sync_check(struct bh_docker *d)
 	if (!d->syncing || !sync_is_complete(d))
 		return;
 	d->syncing = false;
-	if (!d->troubled)
-		d->trouble = d->times.trouble_min;
 	if ((!d->trouble_armed && bh_docker_timer(d, &d->resync_timer, d->times.resync, on_resync) < 0) ||
 		bh_docker_model_snapshot(&d->model) < 0) {
 		bh_docker_lost(d, "no memory");
@@ -399,7 +412,7 @@ void bh_docker_event_line(struct bh_docker *d, const char *text, size_t n)
 	if (r == 0)
 		r = event_apply(d, &e);
 	if (r < 0)
-		bh_docker_trouble(d);
+		bh_docker_bad_event(d);
 	else if (*e.container && e.kind != BH_DOCKER_EVENT_OTHER)
 		confirm_later(d, e.container);
 }
@@ -537,11 +550,14 @@ static void job_done(void *userdata, const struct bh_http_answer *answer)
 	struct job *job = userdata;
 	struct bh_docker *d = job->docker;
 	struct bh_http_answer failed = *answer;
+	int r;
 
 	/* an answer that broke off has a status, but is none */
 	if (answer->error)
 		failed.status = 0;
-	must(d, done[job->kind](d, job, &failed));
+	r = done[job->kind](d, job, &failed);
+	if (r < 0)
+		bad_answer(d, answer->error ? answer->reason : r == -ENOMEM ? "no memory" : "its answers cannot be read");
 	if (!bh_docker_is_up(d))
 		return;
 	bh_docker_pump(d);

@@ -204,13 +204,14 @@ class RuntimeTest(unittest.TestCase):
         self.assertEqual((c["labels"], c["endpoints"]), ({}, []))
         l.docker("rm", "-f", "nul")
 
+    @tap.limit(300)
     def test_early_enough(self):
         """From Docker's `network connect` to the message with addresses: it must come before the container's
         first instruction, about 200 ms later on a quiet machine."""
         l, t = self.lab, self.tail
         events = Events(l)
         lags, margins = [], []
-        for i in range(20 if lab.SOAK else 10):
+        for i in range(40 if lab.SOAK else 6):
             mark = t.mark()
             c = l.run(f"early{i}", network="front")
             t.wait("running", lambda: (t.by_name(f"early{i}") or {}).get("state") == "running")
@@ -227,6 +228,7 @@ class RuntimeTest(unittest.TestCase):
         self.assertGreater(min(margins), 0)
         self.assertLess(lags[len(lags) // 2], 50)
 
+    @tap.limit(300)
     def test_burst(self):
         l, t = self.lab, self.tail
         before = t.stats()
@@ -239,7 +241,7 @@ class RuntimeTest(unittest.TestCase):
         self.assertGreaterEqual(after["events"] - before["events"], 20 * 6)
         self.assertEqual(after["errors"], before["errors"])
 
-    @tap.limit(3600 if lab.SOAK else 120)
+    @tap.limit(3600 if lab.SOAK else 300)
     def test_random_lives(self):
         """Whatever one does, without waiting in between."""
         l, rng = self.lab, tap.rng("lives")
@@ -274,6 +276,7 @@ class RuntimeTest(unittest.TestCase):
         l.docker("network", "rm", "inner")
         t.wait("no inner", lambda: n["id"] not in t.networks, 2)
 
+    @tap.limit(300)
     def test_dockerd_restarts(self):
         """A container that dies while dockerd is down makes no event; its stream ends and its backlog is lost."""
         l, t = self.lab, self.tail

@@ -32,10 +32,10 @@ class ServerTest(unittest.TestCase):
         self.addCleanup(f.stop)
         return f
 
-    def tail(self):
+    def tail(self, *times):
         # freed memory that a sanitizer keeps would be taken for memory that is used
         env = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=8"}
-        t = tail.Tail(lambda argv: subprocess.Popen([*argv, self.path, "fast"], stdin=subprocess.PIPE,
+        t = tail.Tail(lambda argv: subprocess.Popen([*argv, self.path, *(times or ["fast"])], stdin=subprocess.PIPE,
                                                     stdout=subprocess.PIPE, text=True, env=env))
         self.addCleanup(self.end, t)
         return t
@@ -177,6 +177,26 @@ class ServerTest(unittest.TestCase):
         self.assertGreater(st["resyncs"], n)
         self.assertLess(st["resyncs"] - n, 12)
         self.assertEqual(t.state, "connected")
+
+    def test_steady_bad_events_stop_no_listing(self):
+        """One container with labels of 2 MB makes an event too long with whatever it does."""
+        f = self.fake()
+        f.add("web")
+        f.hooks["/containers/json?all=1"] = lambda c, p: time.sleep(0.3)
+        stop = threading.Event()
+        self.addCleanup(stop.set)
+
+        def steady():
+            while not stop.wait(0.05):
+                f.stream(b"x" * (2 * MIB) + b"\n")
+        threading.Thread(target=steady, daemon=True).start()
+        t = self.tail()
+        self.connected(t, "web")
+        f.add("quiet")
+        self.connected(t, "web", "quiet")
+        n, t0 = t.stats()["resyncs"], time.monotonic()
+        time.sleep(3)
+        self.assertLess((t.stats()["resyncs"] - n) / (time.monotonic() - t0), 2.5)
 
     def test_endless_event(self):
         """100 MB without a newline are passed over without being kept."""
@@ -413,7 +433,7 @@ class ServerTest(unittest.TestCase):
         for i in range(n):
             f.add(f"c{i}", {"tier": f"t{i % 10}", "bulkhead.test": "1"}, n=i + 2)
         t0 = time.monotonic()
-        t = self.tail()
+        t = self.tail("usual")
         t.wait("all", lambda: len(t.containers) == n, 60)
         took = time.monotonic() - t0
         t0 = time.time() * 1000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runtime-tail SOCKET [fast]: follows a Docker daemon and prints each message as one line of JSON, with the time in ms. A line
+/* runtime-tail SOCKET [usual|fast]: follows a Docker daemon and prints each message as one line of JSON, with the time in ms. A line
  * on standard input asks: `resync`, `look`, `stats`. Ends with its standard input. */
 #include "../../src/runtime/docker.h"
 
@@ -194,11 +194,11 @@ int main(int argc, char **argv)
 {
 	struct bh_error err = {0};
 
-	if (argc != 2 && !(argc == 3 && strcmp(argv[2], "fast") == 0)) {
-		fputs("usage: runtime-tail SOCKET [fast]\n", stderr);
+	if (argc != 2 && !(argc == 3 && (strcmp(argv[2], "fast") == 0 || strcmp(argv[2], "usual") == 0))) {
+		fputs("usage: runtime-tail SOCKET [usual|fast]\n", stderr);
 		return 2;
 	}
-	if (run(argv[1], argc == 3, &err) < 0) {
+	if (run(argv[1], argc == 3 && strcmp(argv[2], "fast") == 0, &err) < 0) {
 		fprintf(stderr, "runtime-tail: %s\n", err.msg);
 		return 1;
 	}
