@@ -16,9 +16,11 @@ import errno
 import json
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,8 +36,18 @@ def setns(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def reap():
+    """Namespaces of runs that were killed."""
+    for n in sorted(os.listdir("/run/netns") if os.path.isdir("/run/netns") else ()):
+        pid = n.removeprefix("bh-test-").split("-")[0]
+        if n.startswith("bh-test-") and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            subprocess.run(["ip", "netns", "del", n], env=ENV, capture_output=True)
+
+
 class Wires:
     def __init__(self):
+        reap()
+        signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))   # so that close() runs
         self.prefix = f"bh-test-{os.getpid()}-"
         self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self.fds, self.children = {}, []
