@@ -8,7 +8,8 @@
 
 bool nft_message_ok(const struct nlmsghdr *nlh, int left)
 {
-	return left >= (int)sizeof(*nlh) && nlh->nlmsg_len <= (uint32_t)left && mnl_nlmsg_ok(nlh, left);
+	return left >= (int)sizeof(*nlh) && nlh->nlmsg_len <= (uint32_t)left && MNL_ALIGN(nlh->nlmsg_len) <= (uint32_t)left &&
+	       mnl_nlmsg_ok(nlh, left);
 }
 
 struct attrs {

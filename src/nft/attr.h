@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Is there a whole message in the LEFT bytes at NLH? mnl_nlmsg_ok() of libmnl 1.0.4 takes a length beyond INT_MAX for a
- * negative one, and so for one that fits. */
+ * negative one, and so for one that fits; and it lets attributes be read up to the padding, which has to be there too. */
 bool nft_message_ok(const struct nlmsghdr *nlh, int left);
 
 /* The attributes of a nfnetlink message, or of a nested attribute, by their number; tb has MAX + 1 places. Those that are not
