@@ -98,7 +98,7 @@ class FirstPacket(unittest.TestCase):
         print(f"# {len(sent)} starts, {len(lost)} lost, {len(slow)} first SYNs lost")
         self.assertEqual((lost, slow), ([], []))
 
-        def test_3_control_forbidden_arrives_without_bulkhead(self):
+    def test_3_control_forbidden_arrives_without_bulkhead(self):
         self.daemon.teardown()
         sent = self.starts(self.secret, 8, "control")
         lab.time.sleep(0.5)
