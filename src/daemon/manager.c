@@ -117,8 +117,13 @@ void bh_manager_run(struct bh_manager *m)
 
 	if (r < 0) {
 		failed(m, &err, r);
+		/* Caps that cannot be had keep nobody waiting who waits for the rules: degraded, but ready. */
+		if (m->rules_hold && bh_manager_settled(m))
+			notify_ready(m);
 		if (m->failures > WAIT_FAILURES)
 			bh_handle_waiting(m, r);
+		if (m->failures > WAIT_FAILURES && m->once)
+			(void)sd_event_exit(m->event, 1);
 		return;
 	}
 	if (m->problem) {

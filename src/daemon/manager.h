@@ -73,6 +73,7 @@ struct bh_manager {
 
 	struct bh_round round;		/* the last one built */
 	struct bh_seen seen;
+	bool rules_hold;		/* the last look put every rule in place, whatever became of caps */
 	bool verified;			/* seen was equal to round when last read */
 	bool built;			/* a round was built since the start */
 	bool held;			/* what was found in the kernel is kept until a runtime answers */

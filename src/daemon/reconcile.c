@@ -282,6 +282,7 @@ static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 		r = apply_rules(m, ret_changed, err);
 	if (r == 0)
 		r = apply_flags(m, ret_changed, err);
+	m->rules_hold = r == 0;
 	if (r == 0 && caps.code < 0)
 		return bh_fail(err, caps.code, "%s", caps.msg);
 	if (r == 0 && shape)
@@ -459,8 +460,10 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 {
 	struct bh_round next = {0};
 	bool changed = false;
-	int r = refresh(m, err);
+	int r;
 
+	m->rules_hold = false;
+	r = refresh(m, err);
 	m->held = r == 0 && must_hold(m);
 	if (m->held)
 		return 0;

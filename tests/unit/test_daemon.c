@@ -97,8 +97,10 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret, struct bh_error *err)
 {
-	(void)in, (void)ruleset, (void)err;
+	(void)ruleset, (void)err;
 	*ret = calloc(1, sizeof(**ret));
+	assert_non_null(*ret);
+	(*ret)->present[BH_EGRESS] = in->policy->zones.n > 0 && in->policy->zones.v[0].zone_rates.egress_bps > 0;
 	return 0;
 }
 
@@ -553,6 +555,34 @@ static void test_refusal_by_the_kernel(void **state)
 	assert_int_equal(f->m->repairs, 0);
 }
 
+static int no_tree(struct bh_tc *t, const struct bh_shape *wanted, const struct bh_shape *seen, struct bh_error *err)
+{
+	(void)t, (void)wanted, (void)seen;
+	return bh_fail(err, -EOPNOTSUPP, "no IFB here");
+}
+
+/* Caps fail alone: the rules are there, the daemon is up, and says so. */
+static void test_caps_that_cannot_be_had(void **state)
+{
+	struct fixture *f = *state;
+	const struct bh_tc_ops *real = f->tc->ops;
+	struct bh_tc_ops failing = *real;
+
+	failing.apply = no_tree;
+	f->tc->ops = &failing;
+	write_config(f, "version: 1\nmode: enforce\nzones:\n  web: {select: {labels: {tier: web}}, bandwidth: {zone: {egress: 1mbit}}}\n");
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_true(f->m->ready);
+	assert_state(f, "degraded");
+	f->tc->ops = real;
+	for (int i = 0; i < 50 && f->m->problem; i++)
+		sd_event_run(f->event, 100000);
+	assert_state(f, "enforcing");
+}
+
 static void test_bad_reload_changes_nothing(void **state)
 {
 	static const char *const bad[] = {
@@ -680,6 +710,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_single_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drift_is_repaired, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusal_by_the_kernel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_caps_that_cannot_be_had, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_reload_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bridge_flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
