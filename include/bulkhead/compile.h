@@ -10,7 +10,6 @@
 /* What this kernel can do, found by probing, never by version. Tests force the other branch by masking. */
 struct bh_features {
 	bool bridge_ibrname;	/* meta ibrname in the bridge family */
-	bool netdev_egress;	/* the netdev egress hook (5.16) */
 	bool ifb;		/* IFB devices */
 	bool htb;
 	bool fq_codel;

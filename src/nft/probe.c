@@ -35,24 +35,14 @@ static int del_table(struct nft_batch *b, int nfproto)
 	return 0;
 }
 
-static int add_chain(struct nft_batch *b, int nfproto, bool egress)
+static int add_chain(struct nft_batch *b, int nfproto)
 {
 	struct nlmsghdr *nlh = nft_batch_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, nfproto, NULL, 0);
-	struct nlattr *nest;
 
 	if (!nlh)
 		return -ENOMEM;
 	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, PROBE_TABLE);
 	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, "c");
-	if (egress) {
-		nest = mnl_attr_nest_start(nlh, NFTA_CHAIN_HOOK);
-		mnl_attr_put_u32(nlh, NFTA_HOOK_HOOKNUM, htonl(NF_NETDEV_EGRESS));
-		mnl_attr_put_u32(nlh, NFTA_HOOK_PRIORITY, 0);
-		mnl_attr_put_strz(nlh, NFTA_HOOK_DEV, "lo");
-		mnl_attr_nest_end(nlh, nest);
-		mnl_attr_put_u32(nlh, NFTA_CHAIN_POLICY, htonl(NF_ACCEPT));
-		mnl_attr_put_strz(nlh, NFTA_CHAIN_TYPE, "filter");
-	}
 	nft_batch_commit(b, nlh);
 	return 0;
 }
@@ -84,7 +74,6 @@ struct probe {
 	const char *name;
 	int nfproto;
 	uint32_t table_flags;
-	bool egress;
 	uint32_t meta_key;	/* with has_meta */
 	bool has_meta;
 };
@@ -97,7 +86,7 @@ static int try(struct nft_socket *s, const struct probe *p, struct bh_error *err
 	int r;
 
 	if (nft_batch_begin(&b, s->seq) < 0 || add_table(&b, p->nfproto, p->table_flags) < 0 ||
-		((p->egress || p->has_meta) && add_chain(&b, p->nfproto, p->egress) < 0) ||
+		(p->has_meta && add_chain(&b, p->nfproto) < 0) ||
 		(p->has_meta && add_meta_rule(&b, p->nfproto, p->meta_key) < 0) || del_table(&b, p->nfproto) < 0 ||
 		nft_batch_end(&b) < 0)
 		return bh_fail(err, -ENOMEM, "no memory to probe nf_tables");
@@ -121,11 +110,10 @@ int bh_nft_probe(struct bh_features *features, struct bh_error *err)
 	static const struct probe plain = {.name = "a table", .nfproto = NFPROTO_INET};
 	static const struct probe ibrname = {.name = "meta ibrname", .nfproto = NFPROTO_BRIDGE, .has_meta = true,
 		.meta_key = NFT_META_BRI_IIFNAME};
-	static const struct probe egress = {.name = "the egress hook", .nfproto = NFPROTO_NETDEV, .egress = true};
 	static const struct probe persist = {.name = "persistent ownership", .nfproto = NFPROTO_INET,
 		.table_flags = TABLE_F_OWNER | TABLE_F_PERSIST};
 	struct nft_socket s;
-	int r, r_ibrname = 0, r_egress = 0, r_persist = 0;
+	int r, r_ibrname = 0, r_persist = 0;
 
 	r = nft_socket_open(&s, err);
 	if (r < 0)
@@ -136,14 +124,11 @@ int bh_nft_probe(struct bh_features *features, struct bh_error *err)
 	if (r > 0)
 		r = r_ibrname = try(&s, &ibrname, err);
 	if (r >= 0)
-		r = r_egress = try(&s, &egress, err);
-	if (r >= 0)
 		r = r_persist = try(&s, &persist, err);
 	nft_socket_close(&s);
 	if (r < 0)
 		return r;
 	features->bridge_ibrname = r_ibrname;
-	features->netdev_egress = r_egress;
 	features->table_persist = r_persist;
 	return 0;
 }

@@ -611,11 +611,9 @@ static void test_probe(void **state)
 	assert_string_equal(listed, "");
 	free(listed);
 	assert_true(f.ifb);	/* not this room's: left as it was */
-	print_message("# bridge_ibrname %d netdev_egress %d table_persist %d\n", f.bridge_ibrname, f.netdev_egress, f.table_persist);
+	print_message("# bridge_ibrname %d table_persist %d\n", f.bridge_ibrname, f.table_persist);
 	/* nft is told the same by the same kernel */
 	free(nft_run("'add table bridge x; add chain bridge x y; add rule bridge x y meta ibrname \"a\"'", f.bridge_ibrname ? 0 : 1));
-	free(nft_run("'add table netdev x; add chain netdev x y { type filter hook egress device lo priority 0; }'",
-		f.netdev_egress ? 0 : 1));
 }
 
 int main(void)
