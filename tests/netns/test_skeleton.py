@@ -530,6 +530,7 @@ class T4Moving(Base):
             self.assertEqual([NET.probe.tcp("web1", a, 8080) for a in (a4("api1"), GW4)], ["silent"] * 2)
             self.assertEqual(NET.probe.tcp("out", HOST4, 8080), "silent")
             NET.unload()
+            NET.sh("web1", "ip neigh flush all")  # it remembers for a while that nobody answered
             self.assertEqual(NET.probe.tcp("web1", a4("api1"), 8080), "ok", "control")
         finally:
             NET.sh("host", "ip link set vethnew down; ip link set vethnew name vethweb1; ip link set vethweb1 up")
