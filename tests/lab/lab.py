@@ -252,6 +252,7 @@ class Daemon:
         self.extra = list(extra)
         self.valgrind = valgrind if valgrind is not None else bool(os.environ.get("BH_VALGRIND"))
         self.proc = None
+        lab.daemons.append(self)
         if config is not None:
             self.write(config)
         for file, text in (conf_d or {}).items():
@@ -305,6 +306,16 @@ class Daemon:
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def memory_problems(self):
+        """What valgrind said, once the daemon has ended by itself."""
+        if not self.valgrind:
+            return []
+        try:
+            self.stop()
+        except LabError as e:
+            return [str(e)]
+        return [line for line in self.log().splitlines() if line.startswith("==")]
 
     def signal(self, sig):
         self.proc.send_signal(sig)
@@ -370,6 +381,7 @@ class Lab:
         self.with_docker = docker
         self.dockerd_options = list(dockerd_options)
         self.children = []
+        self.daemons = []
         self.holder = self._holder = self.dockerd = None
         self.networks = {}
         self._next_net = 16
@@ -405,9 +417,10 @@ class Lab:
 
     def down(self):
         atexit.unregister(self.down)
-        root, self.root = self.root, None
-        if root is None:
+        if self.root is None:
             return
+        problems = [text for d in self.daemons for text in d.memory_problems()]
+        root, self.root = self.root, None
         if self._holder:
             # Closing its standard input ends the first process of the pid namespace, and
             # with it dockerd, every container, every daemon under test.
@@ -428,6 +441,8 @@ class Lab:
             print(f"# lab: kept {root}", flush=True)
         else:
             remove_root(root)
+        if problems:
+            raise LabError("valgrind:\n" + "\n".join(problems[:60]))
 
     def bin(self, name):
         return str(self.root / "bin" / name)
