@@ -269,7 +269,8 @@ class Daemon:
                "--runtime", f"docker={self.lab.socket}", *self.extra, *more]
         if self.valgrind:
             cmd = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite", "--error-exitcode=99",
-                   "--errors-for-leak-kinds=definite", *cmd]
+                   "--errors-for-leak-kinds=definite",
+                   f"--suppressions={HERE}/valgrind.supp", *cmd]
         return cmd
 
     def start(self, wait=True, timeout=None):
