@@ -1,0 +1,172 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reloads between two configurations of 500 rules, again and again, while every denied
+pair is flooded and every allowed one probed: nothing leaks, nothing is lost.
+
+As many reloads as fit in 15 s in tools/test, 100 at least; 10,000 in tools/soak.
+BH_RELOADS sets another number.
+"""
+import os
+import pathlib
+import random
+import re
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+import fakehost  # noqa: E402
+import lab  # noqa: E402
+import tap  # noqa: E402
+
+RULES = 500
+RELOADS = int(os.environ.get("BH_RELOADS", "10000" if lab.SOAK else "0"))  # 0: what fits
+SECONDS, LEAST = 15, 100
+ALLOWED, DENIED = 7000, 7001
+
+# What stays open in both configurations; everything else about these zones stays closed on both ports.
+OPEN = """  - {from: web, to: api, ports: [udp/7000]}
+  - {from: lan, to: web, ports: [udp/7000]}
+  - {from: web, to: lan, ports: [udp/7000]}
+  - {from: host, to: api, ports: [udp/7000]}
+"""
+
+
+def config(which, rules=RULES):
+    """One of two: 30 of 40 zones are in both, hardly a rule is, and the real zones' other rules differ too."""
+    rng = tap.rng(f"reload-{which}")
+    real = ["web", "api", "db"]
+    fill = [f"fill{i}" for i in range(10 * which, 10 * which + 40)]
+    lines = ["version: 1", "mode: enforce", "zones:"]
+    lines += [f"  {z}: {{select: {{labels: {{tier: {z}}}}}}}" for z in real + fill]
+    lines += ["allow:", OPEN.rstrip("\n")]
+    pairs = rng.sample([(a, b) for a in real + fill for b in real + fill if a != b], rules - OPEN.count("\n"))
+    lines += [f"  - {{from: {a}, to: {b}, ports: [{rng.choice(['tcp', 'udp'])}/{rng.randrange(1, 6000)}]}}" for a, b in pairs]
+    return "\n".join(lines) + "\n"
+
+
+def both(*places):
+    return [a for p in places for a in (p.ip4, p.ip6)]
+
+
+class ReloadFlood(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = h = fakehost.FakeHost().up()
+        cls.addClassCleanup(h.down)
+        for n in ("front", "back"):
+            h.network(n)
+        cls.box = dict(zip(("web1", "api1", "db1", "web2", "api2", "db2"), h.add(
+            [(f"{z}{i}", {"tier": z}, n) for i, n in ((1, "front"), (2, "back")) for z in ("web", "api", "db")])))
+        cls.configs = [config(0), config(1)]
+        cls.daemon = h.bulkheadd(cls.configs[0])
+
+    def denied(self):
+        """(place, port, addresses): same bridge and two, both ways, the host and the outside too."""
+        b, h = self.box, self.host
+        out = []
+        for i, j in ((1, 2), (2, 1)):
+            web, api, db = b[f"web{i}"], b[f"api{i}"], b[f"db{i}"]
+            out += [(web, DENIED, both(api, db, b[f"db{j}"])),
+                    (api, DENIED, both(web, db, b[f"web{j}"])),
+                    (db, DENIED, [*both(web, api, b[f"api{j}"], b[f"db{j}"]), f"10.111.{db.network['n']}.1", lab.OUT4, lab.OUT6])]
+        return out + [(h.host, DENIED, both(b["db1"], b["web2"])), (h.out, DENIED, both(b["db1"], b["api2"], b["web1"]))]
+
+    def allowed(self):
+        b, h = self.box, self.host
+        return [(b["web1"], ALLOWED, [*both(b["api1"], b["api2"]), lab.OUT4, lab.OUT6]),
+                (b["web2"], ALLOWED, both(b["api1"], b["api2"])),
+                (h.out, ALLOWED, both(b["web1"], b["web2"])), (h.host, ALLOWED, both(b["api1"], b["api2"]))]
+
+    def measure(self, action):
+        """Floods and probes while ACTION runs. Returns (leaked, lost, sent denied, sent allowed); each a {marker: n}."""
+        h = self.host
+        places = [*self.box.values(), h.host, h.out]
+        tallies = {p.name: h.tally(p, ALLOWED, DENIED) for p in places}
+        floods = [("alive", h.flood(p, f"alive-{p.name}", DENIED, ["127.0.0.1", "::1"], gap_us=20000)) for p in places]
+        floods += [("ok", h.flood(p, f"ok-{p.name}", port, a, gap_us=2000)) for p, port, a in self.allowed()]
+        floods += [("new", h.flood(p, f"new-{p.name}", port, a, gap_us=20000, fresh=True)) for p, port, a in self.allowed()]
+        floods += [("no", h.flood(p, f"no-{p.name}", port, a, gap_us=3000)) for p, port, a in self.denied()]
+        time.sleep(0.3)
+        try:
+            action()
+        finally:
+            for _, f in floods:
+                f.end()
+            sent = {k: n for _, f in floods for k, n in f.stop().items()}
+            time.sleep(0.3)
+            got = {}
+            for t in tallies.values():
+                got.update(t.stop())
+        # A denial in the host's own output is an error of its system call: tried is what counts there.
+        failed = {k: n for k, n in sent.items() if n[1] and "-host/" not in k}
+        self.assertEqual(failed, {}, "the sender itself could not send")
+        dead = {k: got.get(k) for k, n in sent.items()
+                if k.startswith("alive-") and (k not in got or got[k][1] != n[0])}
+        self.assertEqual(dead, {}, "a receiver does not hear itself: nothing was measured")
+        leaked = {k: n for k, n in got.items() if k.startswith("no-")}
+        lost = {k: (sum(n), got.get(k, (0, 0))[1]) for k, n in sent.items()
+                if k.startswith(("ok-", "new-")) and got.get(k, (0, 0))[1] != sum(n)}
+        self.gap = max((n[2] for k, n in got.items() if k.startswith("ok-")), default=0)
+        return leaked, lost, sum(sum(n) for k, n in sent.items() if k.startswith("no-")), \
+            sum(n for k, (n, _) in sent.items() if k.startswith(("ok-", "new-")))
+
+    def memory(self):
+        pid = self.host.pids_of("bulkheadd", str(self.daemon.socket))[0]
+        out = self.host.host.exec("sh", "-c", f"grep VmRSS /proc/{pid}/status; ls /proc/{pid}/fd | wc -l")
+        return list(map(int, re.findall(r"\d+", out)))
+
+    def reload(self, which):
+        self.daemon.write(self.configs[which])
+        t = time.monotonic()
+        r = fakehost.ask(self.daemon, "reload")
+        self.took.append(time.monotonic() - t)
+        self.assertTrue(r.get("result", {}).get("loaded"), r)
+
+    @tap.limit(7200 if lab.SOAK else 300)
+    def test_1_reloads_leak_nothing_and_lose_nothing(self):
+        self.took = []
+        self.reload(1)
+        self.reload(0)
+        # More than a chance: the two really are two.
+        self.assertEqual(len(self.daemon.status()["rules"]), RULES)
+        before = self.host.ruleset()
+        self.reload(1)
+        other = self.host.ruleset()
+        self.assertGreater(len(set(before.splitlines()) ^ set(other.splitlines())), RULES)
+        self.reload(0)
+        memory = self.memory()
+        self.took = []
+
+        def action():
+            end = time.monotonic() + SECONDS
+            while len(self.took) < RELOADS if RELOADS else time.monotonic() < end or len(self.took) < LEAST:
+                self.reload((len(self.took) + 1) % 2)
+            if len(self.took) % 2:
+                self.reload(0)
+        leaked, lost, denied, allowed = self.measure(action)
+        took = sorted(self.took)
+        now = self.memory()
+        print(f"# {len(took)} reloads in {sum(took):.1f} s, median {took[len(took) // 2] * 1000:.1f} ms, worst {took[-1] * 1000:.0f} ms; "
+              f"{denied} datagrams to denied pairs, {allowed} to allowed ones, longest pause {self.gap} ms; "
+              f"memory {memory[0]} -> {now[0]} KiB, descriptors {memory[1]} -> {now[1]}")
+        self.assertEqual((leaked, lost), ({}, {}))
+        self.assertGreater(denied, 50 * len(took))
+        self.assertGreater(allowed, 10 * len(took))
+        # The same configuration is the same rules: nothing piles up.
+        self.assertEqual(sorted(before.splitlines()), sorted(self.host.ruleset().splitlines()))
+        self.assertEqual(self.daemon.status()["kernel"]["repairs"], 0)
+        self.assertLess(now[0], memory[0] + 8192)
+        self.assertEqual(now[1], memory[1])
+
+    def test_2_control_everything_arrives_without_bulkhead(self):
+        self.daemon.teardown()
+        leaked, lost, denied, _ = self.measure(lambda: time.sleep(1))
+        self.assertEqual(lost, {})
+        pairs = sum(len(a) for _, _, a in self.denied())
+        self.assertEqual(len(leaked), pairs, "a flood that never could have arrived proves nothing")
+        self.assertEqual(sum(n[1] for n in leaked.values()), denied)
+
+
+if __name__ == "__main__":
+    tap.main()
