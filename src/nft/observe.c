@@ -243,18 +243,32 @@ static int view_all(struct nft_kernel *k, struct bh_ruleset *r)
 	return ret;
 }
 
+/* The kernel moves a hash set that has grown to a bigger table some time after the transaction. A dump walks the set anew
+ * for each message and passes over as many elements as it told before, so a move between two messages hides some elements
+ * and tells as many others twice (nft_rhash_walk(), net/netfilter/nft_set_hash.c). No generation tells of it. */
+static bool told_twice(const struct bh_ruleset *sorted)
+{
+	for (enum bh_family f = 0; f < BH_FAMILY_MAX; f++)
+		bh_vec_foreach(s, &sorted->tables[f].sets)
+			for (size_t i = 1; i < s->elems.n; i++)
+				if (memcmp(s->elems.v[i - 1].key, s->elems.v[i].key, sizeof(s->elems.v[i].key)) == 0)
+					return true;
+	return false;
+}
+
 int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err)
 {
-	int r = -EAGAIN;
-
 	for (int i = 0; i < TRIES; i++) {
 		_cleanup_(bh_ruleset_freep) struct bh_ruleset *rs = calloc(1, sizeof(*rs));
+		int r;
 
 		if (!rs)
 			return bh_fail(err, -ENOMEM, "no memory to read the rule set");
 		r = view_all(k, rs);
 		if (r == 0) {
 			bh_ruleset_sort(rs);
+			if (told_twice(rs))
+				continue;
 			*ret = bh_take(rs);
 			return 0;
 		}
