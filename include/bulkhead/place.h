@@ -57,9 +57,11 @@ struct bh_known_id {
 	uint32_t id;
 };
 struct bh_known_port {
-	int ifindex;
+	int ifindex;			/* 0: it is gone, and the endpoint's life with it: no other port is this endpoint's */
 	char *container;		/* container id */
 	char *network;			/* network id */
+	char *endpoint;			/* endpoint id; NULL: not known, then a port that is gone is forgotten */
+	bool current;			/* the endpoint is there; of use while placing */
 };
 struct bh_memory {
 	BH_VEC(struct bh_known_id) ids;

@@ -13,6 +13,7 @@ void bh_memory_clear(struct bh_memory *m)
 	bh_vec_foreach(k, &m->ports) {
 		free(k->container);
 		free(k->network);
+		free(k->endpoint);
 	}
 	bh_vec_clear(&m->ports);
 	m->next_id = 0;

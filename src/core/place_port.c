@@ -54,32 +54,45 @@ static int known_cmp(const void *a, const void *b)
 static struct bh_known_port *known_port(const struct ports *s, const char *container, const char *network)
 {
 	struct bh_memory *m = s->p->memory;
-	struct bh_known_port key = {0, (char *)(uintptr_t)container, (char *)(uintptr_t)network};
+	struct bh_known_port key = {.container = (char *)(uintptr_t)container, .network = (char *)(uintptr_t)network};
 
 	if (m->ports.n == 0 || !container || !network)
 		return NULL;
 	return bsearch(&key, m->ports.v, m->ports.n, sizeof(*m->ports.v), known_cmp);
 }
 
-/* Forgets ports that are gone or in no bridge any more; sorts the rest. */
+/* Sorts what is known, and sees which ports are gone or in no bridge any more. */
+static void memory_refresh(const struct ports *s)
+{
+	struct bh_memory *m = s->p->memory;
+
+	bh_vec_foreach(k, &m->ports) {
+		const struct bh_link *l = k->ifindex ? link_at(s, k->ifindex) : NULL;
+
+		k->current = false;
+		if (!l || l->master == 0)
+			k->ifindex = 0;
+	}
+	if (m->ports.n > 1)
+		qsort(m->ports.v, m->ports.n, sizeof(*m->ports.v), known_cmp);
+}
+
+/* Forgets ports whose endpoint is not there any more: they are somebody else's, or nobody's. */
 static void memory_prune(const struct ports *s)
 {
 	struct bh_memory *m = s->p->memory;
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->ports.n; i++) {
-		const struct bh_link *l = link_at(s, m->ports.v[i].ifindex);
-
-		if (l && l->master != 0) {
+		if (m->ports.v[i].current) {
 			m->ports.v[n++] = m->ports.v[i];
 			continue;
 		}
 		free(m->ports.v[i].container);
 		free(m->ports.v[i].network);
+		free(m->ports.v[i].endpoint);
 	}
 	m->ports.n = n;
-	if (n > 1)
-		qsort(m->ports.v, n, sizeof(*m->ports.v), known_cmp);
 }
 
 static int place_cmp(int bridge_a, const struct bh_mac *a, int bridge_b, const struct bh_mac *b)
@@ -149,11 +162,16 @@ static int claims_collect(struct ports *s)
 		for (size_t k = 0; k < m->attachments.n; k++) {
 			struct bh_attachment *a = &m->attachments.v[k];
 			const struct bh_link *bridge = place_bridge(s->p, a->bridge), *l = NULL;
-			const struct bh_known_port *known = known_port(s, m->container->id, a->network->id);
+			struct bh_known_port *known = known_port(s, m->container->id, a->network->id);
 			struct claim c = {i, k, bridge ? bridge->ifindex : 0, a->endpoint->mac};
 
-			if (known)
-				l = link_at(s, known->ifindex);
+			/* A new life on the same network has a new endpoint. */
+			if (known && (!bh_streq(known->endpoint, a->endpoint->id) || (!known->endpoint && !known->ifindex)))
+				known = NULL;
+			if (known) {
+				known->current = true;
+				l = known->ifindex ? link_at(s, known->ifindex) : NULL;
+			}
 			if (l && l->master == c.bridge)
 				port_set(a, l);
 			else if (!known && a->endpoint->has_mac && bh_vec_push(&s->claims, c) < 0)
@@ -172,9 +190,10 @@ static int memory_add(const struct ports *s, const struct bh_member *m, const st
 	if (!m->container->id || !a->network->id)
 		return 0;
 	if (bh_strdup(&k.container, m->container->id) < 0 || bh_strdup(&k.network, a->network->id) < 0 ||
-		bh_vec_push(&s->p->memory->ports, k) < 0) {
+		bh_strdup(&k.endpoint, a->endpoint->id) < 0 || bh_vec_push(&s->p->memory->ports, k) < 0) {
 		free(k.container);
 		free(k.network);
+		free(k.endpoint);
 		return -ENOMEM;
 	}
 	return 0;
@@ -227,11 +246,13 @@ int place_ports(const struct placer *p)
 	if (s.by_index.n > 1)
 		qsort(s.by_index.v, s.by_index.n, sizeof(*s.by_index.v), link_cmp);
 	if (r == 0) {
+		memory_refresh(&s);
+		r = claims_collect(&s);
+	}
+	if (r == 0) {
 		memory_prune(&s);
 		r = open_collect(&s);
 	}
-	if (r == 0)
-		r = claims_collect(&s);
 	if (r == 0)
 		r = claims_settle(&s);
 	bh_vec_clear(&s.by_index);

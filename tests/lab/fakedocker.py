@@ -8,6 +8,7 @@
 A hook gets what it answers for by the path's beginning, may block, and returns True when
 it has answered; False lets the usual answer follow. piece: bytes per chunk of every answer."""
 import hashlib
+import ipaddress
 import json
 import os
 import socket
@@ -73,24 +74,25 @@ class FakeDocker:
 
     # -- what it has -------------------------------------------------------
 
-    def network(self, name, bridge=None):
+    def network(self, name, bridge=None, subnets=("10.200.0.0/16",)):
         nid = cid("net-" + name)
+        ipam = [{"Subnet": s, "Gateway": str(ipaddress.ip_network(s).network_address + 1)} for s in subnets]
         with self.lock:
-            self.networks[nid] = {"Name": name, "Id": nid, "Driver": "bridge", "Internal": False,
-                                  "IPAM": {"Config": [{"Subnet": "10.200.0.0/16", "Gateway": "10.200.0.1"}]},
+            self.networks[nid] = {"Name": name, "Id": nid, "Driver": "bridge", "Internal": False, "IPAM": {"Config": ipam},
                                   "Options": {"com.docker.network.bridge.name": bridge} if bridge else {}, "Containers": {}}
         return nid
 
-    def add(self, name, labels=None, network="bridge", state="running", image="image", n=None):
-        """A container, without an event."""
+    def add(self, name, labels=None, network="bridge", state="running", image="image", n=None, mac=None, addresses=None):
+        """A container, without an event. addresses: of both families, with the prefix's length."""
         with self.lock:
             n = len(self.containers) + 2 if n is None else n
             c = {"Id": cid(name), "Names": ["/" + name], "Image": image, "ImageID": "sha256:" + cid(image),
                  "State": state, "Labels": labels or {}, "Ports": [], "HostConfig": {"NetworkMode": network}}
             self.containers[c["Id"]] = c
             self.networks[cid("net-" + network)]["Containers"][c["Id"]] = {
-                "Name": name, "EndpointID": cid("ep-" + name), "MacAddress": f"02:42:0a:c8:{n // 256:02x}:{n % 256:02x}",
-                "IPv4Address": f"10.200.{n // 256}.{n % 256}/16", "IPv6Address": ""}
+                "Name": name, "EndpointID": cid("ep-" + name), "MacAddress": mac or f"02:42:0a:c8:{n // 256:02x}:{n % 256:02x}",
+                "IPv4Address": addresses[0] if addresses else f"10.200.{n // 256}.{n % 256}/16",
+                "IPv6Address": addresses[1] if addresses else ""}
         return c["Id"]
 
     def run(self, name, labels=None, network="bridge", **kw):
@@ -103,10 +105,13 @@ class FakeDocker:
         self.event("container", "start", i)
         return i
 
-    def remove(self, name, events=True):
+    def remove(self, name, events=True, between=None):
+        """As `docker rm -f`. between: called when the container is dead and its networks are about to tell."""
         i = cid(name)
         if events:
             self.event("container", "die", i)
+        if between:
+            between()
         for nid, n in self.networks.items():
             with self.lock:
                 had = n["Containers"].pop(i, None)

@@ -622,6 +622,44 @@ static void a_port_that_left_its_bridge_is_forgotten(void **state)
 	assert_int_equal(port_of(w, "x"), 20);
 }
 
+static void endpoint_named(struct bh_container *c, const char *id)
+{
+	free(c->endpoints.v[0].id);
+	c->endpoints.v[0].id = mb_dup(id);
+}
+
+/* What Docker gives back when a container dies, it gives to the next: address and MAC. While nobody tells of that (the runtime is
+ * away, the daemon was stopped), the next one's port is not the dead one's. */
+static void a_port_of_the_next_container_is_not_the_dead_ones(void **state)
+{
+	struct world *w = *state;
+	struct bh_container *c = mb_container(w->inventory, "dead");
+
+	mb_endpoint(c, "a", "10.0.0.2", 2);
+	endpoint_named(c, "ep1");
+	mb_veth(w->host, 20, "veth20", 10, 2);
+	place(w);
+	assert_int_equal(port_of(w, "dead"), 20);
+	w->host->links.v[2].ifindex = 30;	/* the next one's, with the same MAC */
+	place(w);
+	assert_int_equal(port_of(w, "dead"), 0);
+	place(w);
+	assert_int_equal(port_of(w, "dead"), 0);
+	/* its name comes to life again, in a new endpoint */
+	endpoint_named(&w->inventory->containers.v[0], "ep2");
+	place(w);
+	assert_int_equal(port_of(w, "dead"), 30);
+	/* somebody else gets the address while the port is there: a port without an endpoint is open to the next claim */
+	bh_container_clear(&w->inventory->containers.v[0]);
+	w->inventory->containers.n = 0;
+	c = mb_container(w->inventory, "next");
+	mb_endpoint(c, "a", "10.0.0.2", 2);
+	endpoint_named(c, "ep3");
+	place(w);
+	assert_int_equal(port_of(w, "next"), 30);
+	assert_int_equal(w->memory.ports.n, 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -649,6 +687,7 @@ int main(void)
 		T(a_port_once_known_stays),
 		T(two_claims_to_one_mac_get_nothing),
 		T(a_port_that_left_its_bridge_is_forgotten),
+		T(a_port_of_the_next_container_is_not_the_dead_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
