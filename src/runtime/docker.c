@@ -81,7 +81,7 @@ void bh_docker_lost(struct bh_docker *d, const char *reason)
 	uint64_t now = 0;
 
 	timers_off(d);
-	bh_http_cancel_all(d->http);
+	bh_http_reset(d->http);
 	d->stream = NULL;
 	d->line.n = d->skipped = 0;
 	bh_docker_sync_forget(d);
@@ -114,6 +114,17 @@ void bh_docker_synced(struct bh_docker *d)
 	tell_state(d, BH_RUNTIME_CONNECTED, NULL);
 }
 
+void bh_docker_socket_changed(struct bh_docker *d)
+{
+	if (!d->stream) {
+		d->retry = d->times.retry_min;
+		(void)bh_docker_timer(d, &d->retry_timer, d->retry, on_retry);	/* it was armed, and stays so */
+	} else if (bh_docker_socket_replaced(d)) {
+		d->retry = d->times.retry_min;
+		bh_docker_lost(d, "the socket was replaced");
+	}
+}
+
 static int on_open_timeout(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	(void)s, (void)usec;
@@ -142,7 +153,9 @@ static int on_ping(sd_event_source *s, uint64_t usec, void *userdata)
 		.path = "/_ping", .max = 4096, .timeout_ms = (long)d->times.ping_timeout, .done = ping_done, .userdata = d};
 
 	(void)s, (void)usec;
-	if (bh_http_get(d->http, &get, NULL) < 0)
+	if (bh_docker_socket_replaced(d))
+		bh_docker_socket_changed(d);
+	else if (bh_http_get(d->http, &get, NULL) < 0)
 		bh_docker_lost(d, "no memory");
 	return 0;
 }
@@ -236,6 +249,7 @@ static void docker_connect(struct bh_docker *d)
 	uint64_t now = 0;
 
 	bh_docker_model_clear(&d->model);
+	bh_docker_socket_note(d);
 	(void)sd_event_now(d->event, CLOCK_REALTIME, &now);
 	now /= 1000000;
 	bh_buf_printf(&path, EVENTS_PATH,
@@ -302,6 +316,7 @@ static void docker_free(struct bh_runtime *r)
 	sd_event_source_disable_unref(d->resync_timer);
 	sd_event_source_disable_unref(d->confirm_timer);
 	sd_event_source_disable_unref(d->wake);
+	sd_event_source_disable_unref(d->watch);
 	sd_event_unref(d->event);
 	bh_buf_free(&d->line);
 	free(d->reason);

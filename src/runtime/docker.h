@@ -8,6 +8,7 @@
 
 #include <bulkhead/buf.h>
 
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 /* Times in milliseconds. Tests shorten them. */
@@ -38,6 +39,9 @@ struct bh_docker {
 	unsigned retry;
 	uint64_t connected_at;
 	sd_event_source *retry_timer, *open_timer, *ping_timer, *resync_timer, *confirm_timer, *wake;
+	sd_event_source *watch;		/* the socket's directory, or NULL */
+	dev_t socket_dev;		/* of the socket that was connected to; 0 when there was none */
+	ino_t socket_ino;
 
 	/* docker_sync.c: who is looked at */
 	uint64_t seq;			/* number of the last request */
@@ -62,6 +66,14 @@ void bh_docker_synced(struct bh_docker *d);
 bool bh_docker_is_up(const struct bh_docker *d);
 /* Arms a timer, or moves it. */
 int bh_docker_timer(struct bh_docker *d, sd_event_source **s, unsigned ms, sd_event_time_handler_t fn);
+
+/* Something was put at the socket's path: who is connected to the one before connects anew, who waits tries now. */
+void bh_docker_socket_changed(struct bh_docker *d);
+
+/* docker_watch.c: notes which socket is at the path, before it is connected to, and watches the directory as far as that can be. */
+void bh_docker_socket_note(struct bh_docker *d);
+/* Whether another one is there now. A path with nothing says nothing about the connection. */
+bool bh_docker_socket_replaced(const struct bh_docker *d);
 
 /* docker_sync.c */
 void bh_docker_sync(struct bh_docker *d);

@@ -369,6 +369,19 @@ void bh_http_free(struct bh_http *h)
 	free(h);
 }
 
+static CURLM *multi_new(struct bh_http *h)
+{
+	CURLM *m = curl_multi_init();
+
+	if (m && (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, want_socket) || curl_multi_setopt(m, CURLMOPT_SOCKETDATA, h) ||
+		curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, want_timer) || curl_multi_setopt(m, CURLMOPT_TIMERDATA, h) ||
+		curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS))) {
+		curl_multi_cleanup(m);
+		return NULL;
+	}
+	return m;
+}
+
 int bh_http_new(sd_event *event, const char *path, struct bh_http **ret, struct bh_error *err)
 {
 	_cleanup_(bh_http_freep) struct bh_http *h = calloc(1, sizeof(*h));
@@ -387,12 +400,8 @@ int bh_http_new(sd_event *event, const char *path, struct bh_http **ret, struct 
 	r = sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
-	h->multi = curl_multi_init();
-	if (!h->multi || curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, want_socket) ||
-		curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h) ||
-		curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, want_timer) ||
-		curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h) ||
-		curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS))
+	h->multi = multi_new(h);
+	if (!h->multi)
 		return bh_fail(err, -ENOMEM, "libcurl does not start");
 	*ret = bh_take(h);
 	return 0;
@@ -467,4 +476,19 @@ void bh_http_cancel_all(struct bh_http *h)
 		next = r->next;
 		bh_http_cancel(r);
 	}
+}
+
+/* libcurl has no other way to close what it keeps for the next request. */
+void bh_http_reset(struct bh_http *h)
+{
+	CURLM *fresh;
+
+	bh_http_cancel_all(h);
+	fresh = multi_new(h);
+	if (!fresh)
+		return;
+	curl_multi_cleanup(h->multi);
+	while (h->ios)
+		io_free(h->ios);
+	h->multi = fresh;
 }

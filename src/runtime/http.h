@@ -47,5 +47,8 @@ BH_DEFINE_FREEP(struct bh_http, bh_http_free)
 int bh_http_get(struct bh_http *h, const struct bh_http_get *get, struct bh_http_request **ret);
 void bh_http_cancel(struct bh_http_request *r);
 void bh_http_cancel_all(struct bh_http *h);
+/* Cancels everything and closes the connections that wait for the next request, as far as there is memory: who listens at the path
+ * may be another one by now. May be called from within a callback. */
+void bh_http_reset(struct bh_http *h);
 
 #endif
