@@ -50,7 +50,7 @@ class Base(unittest.TestCase):
         self.assertGreater(sent, 0)
         self.assertEqual(lost, 0, f"{lost} of {sent} allowed packets were lost")
         self.assertTrue(self.flood.alive())
-        self.assertEqual(self.flood.leaked(), 0, self.flood.rx.text()[-300:])
+        self.assertEqual(self.flood.leaked(), [])
         wrong = [s for s in self.paced.strangers if not s.startswith("web")]
         self.assertEqual(wrong, [], "who is not in web reached api1")
 
@@ -75,11 +75,8 @@ class Runtime(Base):
 
     def test_0_control(self):
         """The receiver of the denied pair hears who may speak to it, and the judge sees a container that is not enforced."""
-        n = self.flood.leaked()
         self.api.shout(self.db)
         lab.wait_for("both families at db1", lambda: self.flood.rx.count("api1>") == 2)
-        self.assertEqual(self.flood.leaked() - n, 2)
-        self.flood.known += 2
         stranger = self.host.make("stranger", "web")
         stranger.plug()
         self.host.sims["stranger"] = stranger
@@ -123,11 +120,31 @@ class Runtime(Base):
 
     def test_3_a_stream_that_says_nothing(self):
         """No event comes through, all else is answered: the ports that come and go tell."""
-        for i in range(3):
+        for i in range(3 if lab.SOAK else 1):
             s = self.start(events=False)
             self.host.check()
             self.host.stop(s, events=False)
             self.host.check()
+
+    def test_3b_an_address_changes_hands_unseen(self):
+        """Docker gives a dead container's address and MAC to the next one, of another zone, and nobody tells us for a while."""
+        f = self.host.fake
+        dead = self.start()
+        self.host.check()
+        asked = []
+        for path in ("/containers/json", "/networks"):
+            f.hooks[path] = lambda c, p: not asked.append(p)     # no answer for now
+        self.host.stop(dead, events=False)
+        heir = self.start("db", events=False)
+        self.assertEqual((heir.ip4, heir.mac), (dead.ip4, dead.mac))
+        for i in range(5):
+            time.sleep(0.1)
+            heir.shout(self.db, self.api)
+            self.assertNotIn((simhost.BRIDGE, heir.ip4), self.host.table("inet")["zone_of4"])
+        f.hooks.clear()
+        self.assertTrue(asked)
+        f.drop()
+        self.host.check(3)
 
     def test_4_replaced_socket(self):
         """Another Docker at the same path, while the old one is alive and goes on to answer."""
@@ -212,9 +229,7 @@ class Runtime(Base):
             with self.subTest(name):
                 n = f.count("/events")
                 f.stream(data)
-                s = self.start()
-                self.host.check()
-                self.host.stop(s)
+                self.start()
                 self.host.check()
                 self.assertEqual(f.count("/events"), n, "the connection was given up")
 

@@ -405,10 +405,9 @@ class Paced:
 class Flood:
     """One packet after the other from SRC to a port of DST, both families, until it ends; DST has a receiver."""
 
-    def __init__(self, host, src, dst, port=80, mbit=2, seconds=3600):
-        binary = host.lab.bin("probe")
+    def __init__(self, host, src, dst, allowed="api", port=80, mbit=2, seconds=3600):
+        binary, self.allowed = host.lab.bin("probe"), allowed
         self.rx = host.lab.receiver(dst.place, [port])
-        self.known = 0      # packets that a control has sent
         self.procs = [src.place.popen(binary, "blast", "udp", a, port, seconds, mbit, stdout=lab.subprocess.DEVNULL,
                                       stderr=lab.subprocess.DEVNULL) for a in (dst.ip4, dst.ip6)]
 
@@ -416,16 +415,17 @@ class Flood:
         return all(p.poll() is None for p in self.procs)
 
     def leaked(self):
+        """What came from others than those that may (their names begin with ALLOWED)."""
         self.rx.dead()
-        return len(self.rx.text().splitlines()) - 1 - self.known
+        return [line for line in self.rx.text().splitlines()[1:] if not line.split(" ", 4)[-1].startswith(self.allowed)]
 
     def stop(self):
         for p in self.procs:
             p.kill()
             p.wait()
-        n = self.leaked()
+        leaked = self.leaked()
         self.rx.stop()
-        return n
+        return leaked
 
 
 __all__ = ["SimHost", "Paced", "Flood", "errno"]
