@@ -9,7 +9,6 @@ static const struct {
 	const char *word;
 } unenforced[] = {
 	{BH_IN_ZONE, "connections"},
-	{BH_IN_ZONE, "forwards"},
 	{BH_IN_KIND, "build"},
 	{BH_IN_RULE, "build"},
 };

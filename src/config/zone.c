@@ -85,17 +85,39 @@ static void read_cidrs(struct bh_cfg *c, const struct bh_node *key, const struct
 	}
 }
 
+/* Nobody routes for these (RFC 6890): a prefix that lies in one of them says nothing. */
+static bool check_forward(struct bh_cfg *c, const struct bh_node *n, const struct bh_prefix *p)
+{
+	static const struct {
+		const char *prefix, *what;
+	} never[] = {
+		{"0.0.0.0/8", "unspecified"}, {"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"},
+		{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
+		{"fe80::/10", "link-local"}, {"ff00::/8", "multicast"},
+	};
+	char text[BH_PREFIX_TEXT];
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(never); i++) {
+		struct bh_prefix outer;
+
+		if (bh_prefix_parse(never[i].prefix, &outer) < 0 || !bh_prefix_covers(&outer, p))
+			continue;
+		bh_cfg_error(c, &n->loc, "forwards: %s is %s, which is never forwarded", bh_prefix_text(p, text), never[i].what);
+		return false;
+	}
+	return true;
+}
+
 static void read_forwards(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
 	struct target *t = target;
 	struct bh_prefix p;
 
 	t->where[KEY_FORWARDS] = &key->loc;
-	if (bh_cfg_unenforced(c, BH_IN_ZONE, key->text, &key->loc) ||
-		!bh_cfg_is_list(c, value, "forwards", "[10.8.0.0/24]"))
+	if (!bh_cfg_is_list(c, value, "forwards", "[10.8.0.0/24]"))
 		return;
 	bh_vec_foreach(i, &value->items)
-		if (bh_cfg_prefix(c, *i, &p) && bh_vec_push(&t->z->forwards, p) < 0)
+		if (bh_cfg_prefix(c, *i, &p) && check_forward(c, *i, &p) && bh_vec_push(&t->z->forwards, p) < 0)
 			bh_cfg_oom(c);
 }
 

@@ -68,7 +68,14 @@ int host_compile(struct compiler *c);
 bool host_bridge_is_own(const struct compiler *c, int ifindex);
 
 /* compile_world.c */
+struct spans;
 int world_compile(struct compiler *c);
+/* Add what is on-link, and the container networks that runtimes list. 0 or -ENOMEM. */
+int world_add_links(const struct compiler *c, struct spans *s);
+int world_add_networks(const struct compiler *c, struct spans *s);
+
+/* compile_forward.c */
+int forwards_compile(struct compiler *c);
 
 /* claims.c */
 /* The same as the rules say it, overlaps and all, in no order. */

@@ -19,6 +19,8 @@ static const struct skel_set sets[] = {
 	{.name = "pin4", .key = {BH_IIFNAME, BH_IP_SADDR}},
 	{.name = "pin6", .key = {BH_IIFNAME, BH_IP6_SADDR}},
 	{.name = "pin6t", .key = {BH_IIFNAME, BH_TH_64_128}},
+	{.name = "via4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_INTERVAL},
+	{.name = "via6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_INTERVAL},
 	{.name = "drops", .key = {BH_IIFNAME}, .flags = BH_SET_COUNTER},
 	{.name = "modes", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT},
 };
@@ -34,6 +36,8 @@ static const struct skel_set sets_by_port[] = {
 	{.name = "owned4", .key = {BH_IP_SADDR}},
 	{.name = "owned6", .key = {BH_IP6_SADDR}},
 	{.name = "nets4", .key = {BH_IP_SADDR}, .flags = BH_SET_INTERVAL},
+	{.name = "forwarded4", .key = {BH_IP_SADDR}, .flags = BH_SET_INTERVAL},
+	{.name = "forwarded6", .key = {BH_IP6_SADDR}, .flags = BH_SET_INTERVAL},
 };
 
 static const char *const counters[] = {"denied_unknown", "denied_identity", "denied_noise"};
@@ -52,8 +56,8 @@ static const struct skel_case discovery[] = {
 static const struct skel_case known_frames[] = {
 	{ETHERTYPE_IP, 0, NULL}, {ETHERTYPE_IPV6, 0, NULL}, {ETHERTYPE_ARP, 0, NULL},
 };
-static const struct skel_case reports[] = {
-	{MLD_LISTENER_REPORT, 0, NULL}, {MLD2_LISTENER_REPORT, 0, NULL}, {MLD_LISTENER_REDUCTION, 0, NULL},
+static const struct skel_case neighbours[] = {
+	{ND_NEIGHBOR_SOLICIT, 0, NULL}, {ND_NEIGHBOR_ADVERT, 0, NULL},
 };
 static const struct skel_case neighbour_noise[] = {
 	{ND_NEIGHBOR_SOLICIT, 0, NULL}, {ND_NEIGHBOR_ADVERT, 0, NULL}, {MLD_LISTENER_REPORT, 0, NULL},
@@ -94,11 +98,13 @@ static const struct skel_chain chains[] = {
 	CHAIN("port_ip",
 		RULE(IS(BH_UDP_SPORT, 67), GOTO("deny_identity")),
 		RULE(IN("pin4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
+		RULE(IN("via4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_ip6",
 		RULE(BY(BH_ICMPV6_TYPE, discovery)),
 		RULE(IS(BH_UDP_SPORT, 547), GOTO("deny_identity")),
 		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(IN("via6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_ns",
 		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
@@ -112,15 +118,21 @@ static const struct skel_chain chains[] = {
 		RULE(IS(BH_IP6_SADDR, 0), ACCEPT),
 		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
 		RULE(GOTO("deny_identity"))),
+	/* The inet table judges by address alone: what it judges must not go to another's port, by a MAC that is not the address's or
+	 * as the copy of a flood */
 	CHAIN("to_port",
 		RULE(NOT_IN("ports", BH_IIFNAME), GOTO("deny_unknown")),
-		RULE(ONE_OF(BH_ICMPV6_TYPE, reports), GOTO("deny_noise")),
-		RULE(ONE_OF(BH_ETHER_TYPE, known_frames), ACCEPT),
-		RULE(GOTO("deny_identity"))),
-	/* From a known port: inet judges IP, the rest stays here */
+		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
+		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), ACCEPT),
+		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_ARP), ACCEPT),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbours), ACCEPT),
+		RULE(IN("via4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
+		RULE(IN("via6", BH_OIFNAME, BH_IP6_DADDR), ACCEPT),
+		RULE(IN("pinm", BH_OIFNAME, BH_ETHER_DADDR), GOTO("deny_identity")),
+		RULE(GOTO("deny_noise"))),
 	CHAIN("to_unknown",
 		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbour_noise), GOTO("deny_noise")),
-		RULE(ONE_OF(BH_ETHER_TYPE, ip_frames), ACCEPT),
+		RULE(ONE_OF(BH_ETHER_TYPE, ip_frames), GOTO("deny_unknown")),
 		RULE(GOTO("deny_noise"))),
 	BASE("forward", BH_HOOK_FORWARD, -250,
 		RULE(IN("ports", BH_OIFNAME), GOTO("to_port")),
@@ -145,6 +157,8 @@ static const struct skel_chain by_port[] = {
 		RULE(IN("nets4", BH_ARP_DADDR_IP), GOTO("deny_unknown")),
 		RULE(IN("foreign", BH_IIFNAME), ACCEPT),
 		RULE(DEV(BH_IIFNAME, "veth*"), NONE_OF(BH_ETHER_TYPE, known_frames), GOTO("deny_unknown")),
+		RULE(DEV(BH_IIFNAME, "veth*"), IN("forwarded4", BH_IP_SADDR), GOTO("deny_identity")),
+		RULE(DEV(BH_IIFNAME, "veth*"), IN("forwarded6", BH_IP6_SADDR), GOTO("deny_identity")),
 		RULE(ACCEPT)),
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
 		RULE(IN("ports", BH_IIFNAME), GOTO("from_port")),

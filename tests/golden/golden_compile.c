@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* golden_compile CASES: every folder of CASES holds bulkhead.yaml, `world` (the host, its networks and containers, one thing a
  * line) and expect.nft, the exact rule set; or expect.part, only what the configuration and the world put into it: sets that are
- * not empty and the chains of zones. BH_GOLDEN_UPDATE=1 rewrites what is expected. */
+ * not empty and the chains of zones. BH_GOLDEN_UPDATE=1 rewrites what is expected. `golden_compile --print CASE` prints the whole
+ * rule set of one, for tests that load it. */
 #include <bulkhead/compile.h>
 #include <bulkhead/config.h>
 
@@ -85,8 +86,14 @@ int main(int argc, char **argv)
 	struct dirent **v;
 	int n, number = 0, failed = 0;
 
+	if (argc == 3 && strcmp(argv[1], "--print") == 0) {
+		_cleanup_buf_ struct bh_buf text = {0};
+
+		case_text(argv[2], false, &text);
+		return fputs(text.s, stdout) < 0 || fflush(stdout) != 0;
+	}
 	if (argc != 2)
-		world_die("usage", "golden_compile CASES");
+		world_die("usage", "golden_compile CASES | --print CASE");
 	n = scandir(argv[1], &v, NULL, alphasort);
 	if (n < 0)
 		world_die(argv[1], strerror(errno));

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `forwards`: the source addresses beyond their own that the members of a zone may send from, and be reached at.
+ *
+ * They are what a member routes for, so they are never on a container network: who is there is asked by ARP or neighbour discovery, and
+ * answers only for itself. Nor are they the host's, nor any that cannot be routed. What is left of two zones' prefixes on one
+ * bridge is the longer one's, and nobody's where they are the same: the kernel's inet hooks see the bridge and the address, not the
+ * port, and pins (by port) and zones (by bridge) must say the same. */
+#include "compile_priv.h"
+#include "spans.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* RFC 6890: this network, loopback, link-local, multicast and reserved; the same of IPv6. */
+static const char *const unroutable[] = {
+	"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/128", "::1/128", "fe80::/10", "ff00::/8",
+};
+
+/* One bridge that a forwarding member is on. */
+struct route {
+	struct compiler *c;
+	const char *bridge;
+	struct spans *all;	/* of every bridge, for what no unknown port may send */
+};
+
+static const struct bh_zone *zone_of(const struct compiler *c, const struct bh_member *m)
+{
+	int zone = c->in->placement->insts.v[m->inst].zone;
+
+	return zone >= 0 ? &c->in->policy->zones.v[zone] : NULL;
+}
+
+static bool is_forwarder(const struct compiler *c, const struct bh_member *m)
+{
+	const struct bh_zone *z = zone_of(c, m);
+
+	return z && z->kind == BH_ZONE_CONTAINERS && z->forwards.n > 0;
+}
+
+/* Pinned, as in compile_member.c. */
+static bool is_pinned(const struct bh_attachment *at)
+{
+	return at->port[0] && at->endpoint->has_mac;
+}
+
+/* Whose addresses nobody forwards. */
+static int add_taken(const struct compiler *c, struct spans *s)
+{
+	int r = spans_add_text(s, unroutable, BH_ARRAY_SIZE(unroutable), RANK_NETWORK, BH_ID_CONTAINER_NETWORK);
+
+	if (r == 0)
+		r = world_add_networks(c, s);
+	if (r == 0)
+		r = world_add_links(c, s);
+	bh_vec_foreach(a, &c->in->host->addrs) {
+		const struct bh_prefix own = {a->prefix.addr, a->prefix.addr.family == 4 ? 32 : 128};
+
+		if (r == 0)
+			r = spans_add(s, &own, RANK_NETWORK, BH_ID_CONTAINER_NETWORK);
+	}
+	return r;
+}
+
+/* The prefixes of every zone that has a member on BRIDGE, each once. */
+static int add_forwards(const struct compiler *c, const char *bridge, struct spans *s)
+{
+	_cleanup_free_ bool *done = calloc(c->in->placement->insts.n + 1, sizeof(*done));
+
+	if (!done)
+		return -ENOMEM;
+	bh_vec_foreach(m, &c->in->placement->members) {
+		bool here = false;
+
+		if (done[m->inst] || !is_forwarder(c, m))
+			continue;
+		bh_vec_foreach(at, &m->attachments)
+			here = here || (is_pinned(at) && strcmp(at->bridge, bridge) == 0);
+		if (!here)
+			continue;
+		done[m->inst] = true;
+		bh_vec_foreach(p, &zone_of(c, m)->forwards)
+			if (spans_add(s, p, RANK_ZONE, c->in->placement->insts.v[m->inst].id) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+static int put_between(struct bh_table *t, const char *set, const char *dev, const struct span_range *r, uint32_t id)
+{
+	struct key first = {0}, last = {0};
+
+	key_dev(&first, dev);
+	last = first;
+	key_addr(&first, &r->first);
+	key_addr(&last, &r->last);
+	return put_range(t, set, &first, &last, id);
+}
+
+/* The zone by bridge, the pins by port. */
+static int range_put(void *userdata, const struct span_range *r)
+{
+	const struct route *route = userdata;
+	struct compiler *c = route->c;
+	const char *set = r->first.family == 4 ? "via4" : "via6";
+	struct span *seen;
+
+	if (r->id == BH_ID_CONTAINER_NETWORK || r->id == BH_ID_LAN)
+		return 0;
+	if (put_between(c->inet, set, route->bridge, r, r->id) < 0)
+		return -ENOMEM;
+	seen = bh_vec_add(&route->all->v);
+	if (!seen)
+		return -ENOMEM;
+	*seen = (struct span){.first = r->first, .last = r->last, .id = 1};
+	bh_vec_foreach(m, &c->in->placement->members) {
+		if (c->in->placement->insts.v[m->inst].id != r->id)
+			continue;
+		bh_vec_foreach(at, &m->attachments)
+			if (is_pinned(at) && strcmp(at->bridge, route->bridge) == 0 &&
+				put_between(c->bridge, set, at->port, r, 0) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+static int bridge_compile(struct compiler *c, const char *bridge, struct spans *all)
+{
+	struct route route = {.c = c, .bridge = bridge, .all = all};
+	struct spans s = {0};
+	int r = add_taken(c, &s);
+
+	if (r == 0)
+		r = add_forwards(c, bridge, &s);
+	if (r == 0)
+		r = spans_flatten(&s, 4, range_put, &route);
+	if (r == 0)
+		r = spans_flatten(&s, 6, range_put, &route);
+	bh_vec_clear(&s.v);
+	return r;
+}
+
+static int forwarded_put(void *userdata, const struct span_range *r)
+{
+	struct compiler *c = userdata;
+	struct key first = {0}, last = {0};
+
+	key_addr(&first, &r->first);
+	key_addr(&last, &r->last);
+	return put_range(c->bridge, r->first.family == 4 ? "forwarded4" : "forwarded6", &first, &last, 0);
+}
+
+int forwards_compile(struct compiler *c)
+{
+	struct bh_strv bridges = {0};
+	struct spans all = {0};
+	int r = 0;
+
+	bh_vec_foreach(m, &c->in->placement->members)
+		bh_vec_foreach(at, &m->attachments) {
+			if (r < 0 || !is_forwarder(c, m) || !is_pinned(at) || bh_strv_has(&bridges, at->bridge))
+				continue;
+			r = bh_strv_push(&bridges, at->bridge);
+			if (r == 0)
+				r = bridge_compile(c, at->bridge, &all);
+		}
+	/* Without the bridge of a port, what is not known may not send what a member of any bridge forwards. */
+	if (r == 0 && !c->in->features->bridge_ibrname)
+		r = spans_flatten(&all, 4, forwarded_put, c);
+	if (r == 0 && !c->in->features->bridge_ibrname)
+		r = spans_flatten(&all, 6, forwarded_put, c);
+	bh_strv_clear(&bridges);
+	bh_vec_clear(&all.v);
+	return r;
+}
