@@ -13,8 +13,14 @@ struct bh_features {
 	bool ifb;		/* IFB devices */
 	bool htb;
 	bool fq_codel;
-	bool table_persist;	/* NFT_TABLE_F_PERSIST (6.9) */
+	bool table_persist;	/* NFT_TABLE_F_PERSIST (6.9): our tables are owned, and outlive their owner */
 };
+
+/* The flags (enum bh_table_flags) that our tables shall have. */
+static inline uint32_t bh_table_flags(const struct bh_features *f)
+{
+	return f->table_persist ? BH_TABLE_OWNER | BH_TABLE_PERSIST : 0;
+}
 
 struct bh_compile_input {
 	const struct bh_policy *policy;

@@ -10,6 +10,7 @@
 enum bh_change_kind {
 	BH_DEL_TABLE,		/* with everything in it */
 	BH_ADD_TABLE,
+	BH_OWN_TABLE,		/* one that persists and has no owner is from now on ours, and no longer dormant */
 	BH_FLUSH_RULES,		/* all rules of chain */
 	BH_DEL_ELEMS,		/* elems of set */
 	BH_FLUSH_SET,		/* all elements: interval sets are replaced whole, verdict maps emptied before they are deleted
@@ -43,7 +44,7 @@ void bh_plan_free(struct bh_plan *p);
 BH_DEFINE_FREEP(struct bh_plan, bh_plan_free)
 
 /* Both sides sorted. A base chain whose hook, priority, policy or device differ, and a set whose type differs, are replaced; such a
- * change of a base chain is only made when somebody broke it. A table whose flags differ is replaced whole. Dynamic sets' elements
+ * change of a base chain is only made when somebody broke it. A table whose flags differ is replaced whole, but one that only lacks its owner is owned and kept. Dynamic sets' elements
  * and all counts are not compared. An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
 int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, struct bh_plan **ret);
 

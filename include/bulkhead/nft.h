@@ -29,6 +29,14 @@ BH_DEFINE_FREEP(struct bh_nft, bh_nft_free)
 
 /* The kernel of this network namespace. */
 int bh_nft_new(struct bh_nft **ret, struct bh_error *err);
+/* The same with FD, a netlink socket that an earlier process wrote with and that was kept (a table's owner is a socket, not a
+ * process). Taken over, and closed on failure too. -EINVAL when it is no NETLINK_NETFILTER socket with a port id, or of another
+ * network namespace. */
+int bh_nft_new_from(int fd, struct bh_nft **ret, struct bh_error *err);
+/* The socket that writes, to be kept by somebody else beside us; still N's. -1 for a fake. Its port id, which is what the kernel
+ * calls the owner of a table; 0 for a fake. */
+int bh_nft_fd(const struct bh_nft *n);
+uint32_t bh_nft_port(const struct bh_nft *n);
 /* Tables in memory that refuse what the kernel refuses (missing chain, duplicate chain, duplicate element with other data, a chain or set in use). */
 int bh_nft_fake_new(struct bh_nft **ret);
 
@@ -38,6 +46,13 @@ struct bh_nft_monitor;
 int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct bh_error *err);
 int bh_nft_monitor_fd(const struct bh_nft_monitor *m);
 int bh_nft_monitor_read(struct bh_nft_monitor *m);
+/* The process that last changed something of ours, as the kernel names it (NFTA_GEN_PROC_PID in the initial pid namespace,
+ * NFTA_GEN_PROC_NAME: any bytes), since the last call; what is known is forgotten. pid 0: the kernel did not say. */
+struct bh_nft_process {
+	uint32_t pid;
+	char name[17];
+};
+struct bh_nft_process bh_nft_monitor_process(struct bh_nft_monitor *m);
 void bh_nft_monitor_free(struct bh_nft_monitor *m);
 BH_DEFINE_FREEP(struct bh_nft_monitor, bh_nft_monitor_free)
 

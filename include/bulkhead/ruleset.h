@@ -215,9 +215,20 @@ struct bh_counter {
 	uint64_t packets, bytes;	/* seen side only */
 };
 
+/* NFT_TABLE_F_* of include/uapi/linux/netfilter/nf_tables.h, and what a reader adds. A table with an owner can only be changed
+ * through the socket that owns it (5.12); one that persists stays when that socket is closed, without an owner, until another
+ * socket makes itself its owner (6.9). */
+enum bh_table_flags {
+	BH_TABLE_DORMANT = 1,
+	BH_TABLE_OWNER = 2,
+	BH_TABLE_PERSIST = 4,
+	BH_TABLE_FOREIGN = 0x40000000,	/* seen side only: the owner is somebody else's socket */
+};
+
 struct bh_table {
 	bool present;			/* seen: exists; wanted: shall exist */
-	uint32_t flags;			/* NFT_TABLE_F_* */
+	uint32_t flags;			/* enum bh_table_flags */
+	uint32_t owner;			/* seen side only: the netlink port id of the owner's socket, 0 for none */
 	BH_VEC(struct bh_set) sets;
 	BH_VEC(struct bh_counter) counters;
 	BH_VEC(struct bh_chain) chains;

@@ -4,7 +4,6 @@
 #include <bulkhead/nft.h>
 
 #include <errno.h>
-#include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
 #define ZONE_CHAIN "zone_"
@@ -105,7 +104,7 @@ int bh_status_from_kernel(json_t **ret, struct bh_error *err)
 	}
 	inet = &seen->tables[BH_FAMILY_INET];
 	doc = json_pack("{s:i, s:n, s:{s:s?, s:b, s:n, s:b}, s:[], s:o, s:o, s:[]}", "version", 1, "daemon", "kernel", "table",
-		inet->present ? "inet bulkhead" : NULL, "in_sync", 0, "repairs", "owned", (inet->flags & NFT_TABLE_F_OWNER) != 0,
+		inet->present ? "inet bulkhead" : NULL, "in_sync", 0, "repairs", "owned", (inet->flags & BH_TABLE_OWNER) != 0,
 		"runtimes", "zones", zones(bh_table_set(inet, "from_zone")), "containers", containers, "rules");
 	if (!doc)
 		return bh_fail(err, -ENOMEM, "out of memory");

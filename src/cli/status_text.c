@@ -102,7 +102,8 @@ static void put_health(struct bh_writer *w, const json_t *doc)
 			(long long)num(daemon, "pid"), or_dash(str(daemon, "since")));
 		bh_text_fact(w, "config", BH_PLAIN, "%s, loaded %s", or_dash(file), or_dash(str(config, "loaded")));
 	}
-	bh_text_fact(w, "kernel", BH_PLAIN, "table %s, %lld repairs", or_dash(str(kernel, "table")), (long long)num(kernel, "repairs"));
+	bh_text_fact(w, "kernel", BH_PLAIN, "table %s, %s, %lld repairs", or_dash(str(kernel, "table")),
+		json_is_true(json_object_get(kernel, "owned")) ? "owned" : "watched and repaired", (long long)num(kernel, "repairs"));
 	json_array_foreach(runtimes, i, rt)
 		bh_text_fact(w, "runtime", BH_PLAIN, "%s at %s: %s, %lld events, %lld resyncs", or_dash(str(rt, "kind")),
 			or_dash(str(rt, "socket")), or_dash(str(rt, "state")), (long long)num(rt, "events"),

@@ -76,6 +76,7 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 	c.inet = &out->tables[BH_FAMILY_INET];
 	c.bridge = &out->tables[BH_FAMILY_BRIDGE];
 	c.inet->present = c.bridge->present = true;
+	c.inet->flags = c.bridge->flags = bh_table_flags(in->features);
 	r = compile(&c);
 	claims_clear(&c.claims);
 	bh_vec_clear(&c.own);

@@ -253,12 +253,23 @@ static int add_rules(struct diff *d)
 	return 0;
 }
 
+/* Whether SEEN only lacks its owner (left by a crash, loaded from a saved rule set): what is right in it need not be made anew, and a
+ * base chain that is made anew lets packets through. */
+static bool can_be_owned(const struct bh_table *wanted, const struct bh_table *seen)
+{
+	return wanted->present && seen->present && wanted->flags == (BH_TABLE_OWNER | BH_TABLE_PERSIST) &&
+		(seen->flags & ~(uint32_t)BH_TABLE_DORMANT) == BH_TABLE_PERSIST;
+}
+
 static int diff_table(struct diff *d)
 {
 	static const struct bh_table nothing;
 	const struct bh_table *seen = d->seen;
 
-	if (seen->present && (!d->wanted->present || seen->flags != d->wanted->flags)) {
+	if (can_be_owned(d->wanted, seen)) {
+		if (!change_add(d, BH_OWN_TABLE, d->wanted))
+			return -ENOMEM;
+	} else if (seen->present && (!d->wanted->present || seen->flags != d->wanted->flags)) {
 		if (!change_add(d, BH_DEL_TABLE, seen))
 			return -ENOMEM;
 		d->seen = &nothing;
@@ -310,7 +321,7 @@ int bh_plan_print(const struct bh_plan *p, struct bh_buf *out)
 {
 	static const char *const families[] = {"inet", "bridge", "netdev"};
 	static const char *const verbs[] = {
-		[BH_DEL_TABLE] = "- table", [BH_ADD_TABLE] = "+ table", [BH_FLUSH_RULES] = "- rules",
+		[BH_DEL_TABLE] = "- table", [BH_ADD_TABLE] = "+ table", [BH_OWN_TABLE] = "+ owner of", [BH_FLUSH_RULES] = "- rules",
 		[BH_DEL_ELEMS] = "- element", [BH_FLUSH_SET] = "- elements", [BH_DEL_SET] = "- set",
 		[BH_DEL_CHAIN] = "- chain", [BH_DEL_COUNTER] = "- counter", [BH_ADD_COUNTER] = "+ counter",
 		[BH_ADD_CHAIN] = "+ chain", [BH_ADD_SET] = "+ set", [BH_ADD_ELEMS] = "+ element",

@@ -184,4 +184,5 @@ void bh_shape_withdraw(struct bh_ruleset *ruleset)
 		bh_chain_clear(c);
 	bh_vec_clear(&t->chains);
 	t->present = false;
+	t->flags = 0;
 }

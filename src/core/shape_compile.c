@@ -252,6 +252,7 @@ static int add_egress_rules(struct compiling *c)
 	struct bh_table *t = &c->rules->tables[BH_FAMILY_NETDEV];
 
 	t->present = c->shape->present[BH_EGRESS];
+	t->flags = t->present ? bh_table_flags(c->in->features) : 0;
 	bh_vec_foreach(p, &c->shape->ports)
 		if (p->class_id[BH_EGRESS] && add_egress_chain(t, p) < 0)
 			return bh_fail(c->err, -ENOMEM, "no memory");

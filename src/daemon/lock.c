@@ -26,17 +26,49 @@ static int lock_busy(int fd, pid_t *ret_holder, struct bh_error *err)
 		(int)*ret_holder);
 }
 
-int bh_lock_take(const char *dir, struct bh_lock *ret, pid_t *ret_holder, struct bh_error *err)
+static int ns_path(const char *dir, const char *suffix, char ret[64], struct bh_error *err)
 {
-	struct bh_lock l;
-	struct stat ns, opened, named;
+	struct stat ns;
 
 	if (stat("/proc/self/ns/net", &ns) < 0)
 		return bh_fail(err, -errno, "/proc/self/ns/net: %s", strerror(errno));
+	if (snprintf(ret, 64, "%s/netns-%llu.%s", dir, (unsigned long long)ns.st_ino, suffix) >= 64)
+		return bh_fail(err, -ENAMETOOLONG, "%s: too long", dir);
+	return 0;
+}
+
+int bh_lock_mark(const char *dir, bool on)
+{
+	char path[64];
+	int r = ns_path(dir, "teardown", path, NULL);
+	_cleanup_close_ int fd = -1;
+
+	if (r < 0)
+		return r;
+	if (!on)
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -errno : 0;
+}
+
+bool bh_lock_is_marked(const char *dir)
+{
+	char path[64];
+
+	return ns_path(dir, "teardown", path, NULL) == 0 && access(path, F_OK) == 0;
+}
+
+int bh_lock_take(const char *dir, struct bh_lock *ret, pid_t *ret_holder, struct bh_error *err)
+{
+	struct bh_lock l;
+	struct stat opened, named;
+	int r;
+
 	if (mkdir(dir, 0755) < 0 ? errno != EEXIST : chmod(dir, 0755) < 0)	/* the control socket is in it too */
 		return bh_fail(err, -errno, "cannot make %s: %s", dir, strerror(errno));
-	if (snprintf(l.path, sizeof(l.path), "%s/netns-%llu.lock", dir, (unsigned long long)ns.st_ino) >= (int)sizeof(l.path))
-		return bh_fail(err, -ENAMETOOLONG, "%s: too long", dir);
+	r = ns_path(dir, "lock", l.path, err);
+	if (r < 0)
+		return r;
 	for (int tries = 0; tries < 10; tries++) {
 		_cleanup_close_ int fd = open(l.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		struct flock whole = whole_file();

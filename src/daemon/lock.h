@@ -20,6 +20,11 @@ struct bh_lock {
  * kernel does not show it here) and told in ERR; -errno. */
 int bh_lock_take(const char *dir, struct bh_lock *ret, pid_t *ret_holder, struct bh_error *err);
 
+/* A teardown's mark beside the lock, whoever holds that: the daemon that it ends, or that is started meanwhile, then lets go of the socket
+ * that owns the tables (kept.h). 0 or -errno. */
+int bh_lock_mark(const char *dir, bool on);
+bool bh_lock_is_marked(const char *dir);
+
 /* Lets go. REMOVE: the file goes too. */
 void bh_lock_release(struct bh_lock *l, bool remove);
 

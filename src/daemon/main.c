@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kept.h"
 #include "lock.h"
 #include "manager.h"
 #include "options.h"
@@ -55,8 +56,14 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	int r;
 
 	r = bh_lock_take(BH_LOCK_DIR, &lock, &holder, err);	/* held until the process ends */
+	if (r == -EBUSY && bh_lock_is_marked(BH_LOCK_DIR)) {
+		bh_kept_drop();
+		fprintf(stderr, "bulkheadd: not started: bulkheadd --teardown is at work\n");
+		return 0;	/* an end that systemd does not mend */
+	}
 	if (r < 0)
 		return r;
+	(void)bh_lock_mark(BH_LOCK_DIR, false);	/* of a teardown that was killed */
 	r = sd_event_default(&event);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));

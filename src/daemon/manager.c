@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kept.h"
+#include "lock.h"
 #include "manager.h"
 
 #include <errno.h>
@@ -236,6 +238,9 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	struct bh_manager *m = userdata;
 
 	(void)info;
+	/* A teardown cannot delete what a socket owns that is kept for us; whoever else stops us wants it kept. */
+	if (bh_lock_is_marked(BH_LOCK_DIR))
+		bh_kept_drop();
 	bh_log(&m->log, LOG_INFO, BH_EVENT_STOP, "stopping, the rules stay");
 	(void)sd_notify(0, "STOPPING=1");
 	return sd_event_exit(sd_event_source_get_event(source), 0);
@@ -269,6 +274,20 @@ static int add_events(struct bh_manager *m)
 	return r;
 }
 
+/* Whatever owned the tables is what to change them with; but it is only kept beside us where it owns. */
+static void keep_socket(const struct bh_manager *m, bool stale)
+{
+	int r = 0;
+
+	if (stale || !m->features.table_persist)
+		bh_kept_drop();
+	if (m->features.table_persist)
+		r = bh_kept_store(m->nft);
+	if (r < 0)
+		bh_log(&m->log, LOG_WARNING, BH_EVENT_START, "the socket that owns the tables cannot be given to the service manager: "
+			"while no bulkheadd runs, others can change them: %s", strerror(-r));
+}
+
 int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_manager **ret, struct bh_error *err)
 {
 	_cleanup_(bh_manager_freep) struct bh_manager *m = calloc(1, sizeof(*m));
@@ -297,6 +316,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 	r = add_events(m);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
+	keep_socket(m, parts->kept_stale);
 	*ret = bh_take(m);
 	return 0;
 }
@@ -346,7 +366,7 @@ int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
 	int r = bh_tc_new(&p->tc, err);
 
 	if (r == 0)
-		r = bh_nft_new(&p->nft, err);
+		r = bh_kept_open(&p->nft, &p->kept_stale, err);
 	/* Listening before the first look, so that nothing falls between. */
 	if (r == 0)
 		r = bh_nft_monitor_new(p->nft, &p->nft_monitor, err);
@@ -356,6 +376,8 @@ int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
 		r = bh_nft_probe(&p->features, err);
 	if (r == 0)
 		r = bh_tc_probe(&p->features, err);
+	if (r == 0)
+		r = bh_features_mask(&p->features, getenv(BH_MASK_VARIABLE), err);
 	if (r < 0) {
 		bh_nft_monitor_free(p->nft_monitor);
 		bh_tc_monitor_free(p->tc_monitor);

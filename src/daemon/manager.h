@@ -8,6 +8,7 @@
 
 #include <bulkhead/config.h>
 #include <bulkhead/control.h>
+#include <bulkhead/diff.h>
 #include <bulkhead/nft.h>
 #include <bulkhead/runtime.h>
 #include <bulkhead/tc.h>
@@ -102,6 +103,7 @@ struct bh_manager_parts {
 	struct bh_features features;
 	const char *config_path, *state_dir;	/* must outlive the manager */
 	bool once;
+	bool kept_stale;			/* see bh_kept_open() */
 };
 
 int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_manager **ret, struct bh_error *err);
@@ -148,6 +150,18 @@ void bh_seen_clear(struct bh_seen *s);
 /* ids.c: sets in MEMORY the numbers by which SEEN knows the zones of P, which was placed with MEMORY. *RET_CHANGED: P is to be placed
  * again. 0 or -ENOMEM. */
 int bh_ids_recover(struct bh_memory *memory, const struct bh_placement *p, const struct bh_ruleset *seen, bool *ret_changed);
+
+/* features.c: the test switch. Takes the features that NAMES (of struct bh_features, with commas; NULL: none) lists out of F, as if the
+ * kernel had none of them. -EINVAL for a name that does not exist. */
+#define BH_MASK_VARIABLE "BULKHEAD_TEST_MASK"
+int bh_features_mask(struct bh_features *f, const char *names, struct bh_error *err);
+
+/* owner.c: makes us the owner of the tables in m->seen that persist and have none, where the kernel can. *RET_TAKEN: it did, look again. */
+int bh_owner_take(struct bh_manager *m, bool *ret_taken, struct bh_error *err);
+/* -EPERM when a table belongs to another socket than ours. */
+int bh_owner_check(const struct bh_ruleset *seen, struct bh_error *err);
+/* Whether there are tables and all of them are owned by us. */
+bool bh_owner_holds(const struct bh_ruleset *seen);
 
 /* status.c: the document of SPEC section 4, the kernel read afresh. */
 int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);

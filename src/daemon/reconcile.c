@@ -2,8 +2,6 @@
 /* The one place where the kernel is brought in line: observe, build, compare, apply, read back. */
 #include "manager.h"
 
-#include <bulkhead/diff.h>
-
 #include <errno.h>
 #include <string.h>
 
@@ -98,6 +96,24 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 	return 0;
 }
 
+/* The tables, ours by then, or an error that says whose they are. */
+static int refresh_ruleset(struct bh_manager *m, struct bh_error *err)
+{
+	bool taken = false;
+	int r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
+
+	if (r == 0)
+		r = bh_owner_check(m->seen.ruleset, err);
+	if (r == 0)
+		r = bh_owner_take(m, &taken, err);
+	if (r == 0 && taken) {
+		bh_ruleset_free(m->seen.ruleset);
+		m->seen.ruleset = NULL;
+		r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
+	}
+	return r;
+}
+
 /* Looks at what is not known. */
 static int refresh(struct bh_manager *m, struct bh_error *err)
 {
@@ -111,9 +127,7 @@ static int refresh(struct bh_manager *m, struct bh_error *err)
 	}
 	if (r == 0 && !m->seen.shape)
 		r = m->tc->ops->observe(m->tc, &m->seen.shape, err);
-	if (r == 0 && !m->seen.ruleset)
-		r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
-	return r;
+	return r < 0 || m->seen.ruleset ? r : refresh_ruleset(m, err);
 }
 
 static void log_plan(struct bh_manager *m, int priority, const char *event, const struct bh_plan *plan)
@@ -162,6 +176,22 @@ static int same_round(const struct bh_round *round, const struct bh_round *next,
 	return r;
 }
 
+/* Only nf_tables says who it was, at the end of a transaction, which may come after what woke us: so what is there is read. It may
+ * tell of changes after what was seen, too: verify() looks again in any case. */
+static void log_drift(struct bh_manager *m, const char *what)
+{
+	struct bh_nft_process by = {0};
+
+	if (m->nft_monitor) {
+		(void)bh_nft_monitor_read(m->nft_monitor);
+		by = bh_nft_monitor_process(m->nft_monitor);
+	}
+	if (by.pid)
+		bh_log(&m->log, LOG_WARNING, BH_EVENT_REPAIR, "%s (pid %u) changed bulkhead's %s: put back", by.name, by.pid, what);
+	else
+		bh_log(&m->log, LOG_WARNING, BH_EVENT_REPAIR, "somebody changed bulkhead's %s: put back", what);
+}
+
 /* What was in line and is not any more, with the same wanted, was changed by somebody else: counted, told; the round puts it back. (When
  * the wanted has moved too, it cannot be told from what a link takes with it when it goes.) */
 static int count_drift(struct bh_manager *m, const struct bh_round *next)
@@ -183,8 +213,7 @@ static int count_drift(struct bh_manager *m, const struct bh_round *next)
 		return r;
 	m->repairs++;
 	m->verified = false;
-	bh_log(&m->log, LOG_WARNING, BH_EVENT_REPAIR, "somebody changed bulkhead's %s: put back",
-		plan->changes.n > 0 ? "tables" : shape ? "queueing disciplines" : "bridge settings");
+	log_drift(m, plan->changes.n > 0 ? "tables" : shape ? "queueing disciplines" : "bridge settings");
 	log_plan(m, LOG_WARNING, BH_EVENT_REPAIR, plan);
 	return 0;
 }

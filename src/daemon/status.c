@@ -2,10 +2,7 @@
 /* The document of SPEC section 4. What is enforced and counted is read from the kernel for each answer. */
 #include "manager.h"
 
-#include <bulkhead/diff.h>
-
 #include <errno.h>
-#include <linux/netfilter/nf_tables.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -346,7 +343,7 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 	inet = &seen->tables[BH_FAMILY_INET];
 	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b}, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
-		"owned", inet->present && (inet->flags & NFT_TABLE_F_OWNER), "runtimes", runtimes_json(m), "zones",
+		"owned", bh_owner_holds(seen), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen));
 	if (!sync && m->verified) {	/* the monitors tell too, but nobody should see the same drift twice */
 		bh_seen_clear(&m->seen);

@@ -13,6 +13,8 @@
 
 #define TERM_MS 2000
 #define KILL_MS 5000
+#define OWNER_MS 15000	/* until a service manager has let go of the socket: it may start a daemon before, RestartSec= later */
+#define OWNER_STEP_MS 50
 
 static int send_signal(int pidfd, int sig)
 {
@@ -149,11 +151,27 @@ int bh_teardown_kernel(struct bh_nft *nft, struct bh_tc *tc, struct bh_error *er
 	/* The flags before the tables: only these remember them. The rules that send packets into the trees before the trees. */
 	if (nft->ops->observe(nft, &seen, NULL) < 0)
 		seen = NULL;
+	/* What cannot be deleted keeps what it needs to work. */
+	if (seen && (r = bh_owner_check(seen, err)) < 0)
+		return r;
 	first = seen ? flags_back(seen, tc, err) : 0;
 	r = tables_away(nft, seen, err);
 	first = first < 0 ? first : r;
 	r = shape_away(tc, err);
 	return first < 0 ? first : r;
+}
+
+/* The daemon has gone, but the socket that owns the tables may be kept beside it: it is let go by the daemon that we ended, or by the
+ * next one that the service manager starts, or by the manager, when the unit has stopped for good. */
+static void wait_for_owner(struct bh_nft *nft)
+{
+	for (int ms = 0; ms < OWNER_MS; ms += OWNER_STEP_MS) {
+		_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
+
+		if (nft->ops->observe(nft, &seen, NULL) < 0 || bh_owner_check(seen, NULL) == 0)
+			return;
+		(void)poll(NULL, 0, OWNER_STEP_MS);
+	}
 }
 
 int bh_teardown(const char *socket, struct bh_error *err)
@@ -162,14 +180,19 @@ int bh_teardown(const char *socket, struct bh_error *err)
 	_cleanup_(bh_tc_freep) struct bh_tc *tc = NULL;
 	_cleanup_free_ char *unfinished = NULL;
 	struct bh_lock lock = { .fd = -1 };
-	int r = take_over(&lock, err);
+	int r;
 
+	(void)bh_lock_mark(BH_LOCK_DIR, true);	/* without a folder there is no daemon that could see it */
+	r = take_over(&lock, err);
 	if (r == 0)
 		r = bh_tc_new(&tc, err);
 	if (r == 0)
 		r = bh_nft_new(&nft, err);
-	if (r == 0)
+	if (r == 0) {
+		wait_for_owner(nft);
 		r = bh_teardown_kernel(nft, tc, err);
+	}
+	(void)bh_lock_mark(BH_LOCK_DIR, false);
 	if (lock.fd >= 0) {
 		(void)unlink(socket);	/* what a killed daemon leaves; often not there */
 		if (asprintf(&unfinished, "%s.new", socket) >= 0)

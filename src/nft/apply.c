@@ -77,6 +77,7 @@ static void item_name(const struct nft_batch *b, const struct nft_item *item, ui
 
 	switch (c->kind) {
 	case BH_ADD_TABLE:
+	case BH_OWN_TABLE:
 	case BH_DEL_TABLE:
 		bh_buf_printf(out, "table %s " NFT_TABLE_NAME, family);
 		return;

@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chains and named counters of the kernel's as the IR. */
+/* Tables, chains and named counters of the kernel's as the IR. */
 #include "attr.h"
 #include "internal.h"
 
 #include <errno.h>
 #include <string.h>
+
+int nft_decode_table(const struct nlmsghdr *nlh, uint32_t own, struct bh_table *ret)
+{
+	const struct nlattr *tb[NFTA_TABLE_MAX + 1];
+
+	if (nft_attr_message(nlh, tb, NFTA_TABLE_MAX) < 0)
+		return -EBADMSG;
+	ret->present = true;
+	ret->flags = nft_attr_u32(tb[NFTA_TABLE_FLAGS]);
+	ret->owner = ret->flags & BH_TABLE_OWNER ? nft_attr_u32(tb[NFTA_TABLE_OWNER]) : 0;
+	if ((ret->flags & BH_TABLE_OWNER) && ret->owner != own)
+		ret->flags |= BH_TABLE_FOREIGN;
+	return 0;
+}
 
 static bool is_filter(const struct nlattr *type)
 {

@@ -22,12 +22,14 @@ static int name_message(struct nft_batch *b, const struct bh_change *c, uint16_t
 
 static int add_table(struct nft_batch *b, const struct bh_change *c)
 {
-	struct nlmsghdr *nlh = nft_batch_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, nft_family(c->family), c, 0);
+	/* Without NLM_F_CREATE the table must be there: it gets the flags, and the sender is its owner from here on. */
+	struct nlmsghdr *nlh = nft_batch_message(b, NFT_MSG_NEWTABLE, c->kind == BH_OWN_TABLE ? 0 : NLM_F_CREATE,
+		nft_family(c->family), c, 0);
 
 	if (!nlh)
 		return -ENOMEM;
 	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, NFT_TABLE_NAME);
-	mnl_attr_put_u32(nlh, NFTA_TABLE_FLAGS, htonl(c->table ? c->table->flags : 0));
+	mnl_attr_put_u32(nlh, NFTA_TABLE_FLAGS, htonl(c->table ? c->table->flags & NFT_TABLE_KERNEL_FLAGS : 0));
 	nft_batch_commit(b, nlh);
 	return 0;
 }
@@ -148,6 +150,7 @@ static int change_encode(struct nft_batch *b, const struct bh_change *c, struct 
 {
 	switch (c->kind) {
 	case BH_ADD_TABLE:
+	case BH_OWN_TABLE:
 		return add_table(b, c);
 	case BH_ADD_COUNTER:
 		return add_counter(b, c);

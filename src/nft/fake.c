@@ -40,6 +40,7 @@ static struct bh_ruleset *ruleset_copy(const struct bh_ruleset *src)
 
 		d->present = s->present;
 		d->flags = s->flags;
+		d->owner = s->owner;
 		if (COPY_NAMED(&d->sets, &s->sets, bh_set_copy) < 0 || COPY_NAMED(&d->counters, &s->counters, counter_copy) < 0 ||
 			COPY_NAMED(&d->chains, &s->chains, bh_chain_copy) < 0) {
 			bh_ruleset_free(dst);
@@ -358,7 +359,7 @@ static int change(struct bh_table *t, const struct bh_change *c)
 {
 	struct bh_set *s;
 
-	if (c->kind == BH_ADD_TABLE) {
+	if (c->kind == BH_ADD_TABLE && !(t->flags & BH_TABLE_FOREIGN)) {
 		if (!t->present)
 			t->flags = c->table ? c->table->flags : 0;
 		t->present = true;
@@ -366,9 +367,16 @@ static int change(struct bh_table *t, const struct bh_change *c)
 	}
 	if (!t->present)
 		return -ENOENT;
+	if (t->flags & BH_TABLE_FOREIGN)
+		return -EPERM;
 	switch (c->kind) {
 	case BH_ADD_TABLE:
 		break;
+	case BH_OWN_TABLE:	/* nf_tables_updtable() */
+		if ((t->flags & (BH_TABLE_OWNER | BH_TABLE_PERSIST)) != BH_TABLE_PERSIST)
+			return -EOPNOTSUPP;
+		t->flags = c->table->flags;
+		return 0;
 	case BH_ADD_COUNTER:
 		return add_counter(t, c->counter);
 	case BH_ADD_CHAIN:

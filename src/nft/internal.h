@@ -144,6 +144,7 @@ int nft_decode_elems(const struct nlmsghdr *nlh, struct nft_seen_set *set);
 int nft_decode_intervals(struct nft_seen_set *set);
 /* In a seen table's flags: it holds a base chain that cannot be named in a plan, so that only the whole table can go. */
 #define NFT_TABLE_STRANGE 0x80000000u
+#define NFT_TABLE_KERNEL_FLAGS (BH_TABLE_DORMANT | BH_TABLE_OWNER | BH_TABLE_PERSIST)
 
 /* A NEWRULE message, appended to its chain. Anything that is not in our language becomes one BH_STMT_FOREIGN. */
 int nft_decode_rule(const struct nlmsghdr *nlh, enum bh_family family, const struct nft_seen_sets *sets,
@@ -151,6 +152,8 @@ int nft_decode_rule(const struct nlmsghdr *nlh, enum bh_family family, const str
 /* The name of the chain that a NEWRULE belongs to, NULL for none. */
 const char *nft_rule_chain(const struct nlmsghdr *nlh);
 
+/* A NEWTABLE message: flags and owner into RET. OWN is the port id of our socket: another owner's table is BH_TABLE_FOREIGN. -EBADMSG. */
+int nft_decode_table(const struct nlmsghdr *nlh, uint32_t own, struct bh_table *ret);
 /* A NEWCHAIN message. -ENAMETOOLONG when its name does not fit, which none of ours does; -EPERM when it is a base chain then. */
 int nft_decode_chain(const struct nlmsghdr *nlh, enum bh_family family, struct bh_chain *ret);
 /* A NEWOBJ message. -ENOENT when it is no counter. */
@@ -165,6 +168,8 @@ struct nft_socket {
 	size_t size;
 };
 int nft_socket_open(struct nft_socket *s, struct bh_error *err);
+/* The same on FD, see bh_nft_new_from(). */
+int nft_socket_adopt(struct nft_socket *s, int fd, struct bh_error *err);
 void nft_socket_close(struct nft_socket *s);
 /* One datagram from the kernel (others may send to our port too) into s->buf: its length, 0 when there is none and FLAGS has
  * MSG_DONTWAIT or 30 s have passed, -EMSGSIZE when it was cut, or -errno. */
@@ -188,8 +193,6 @@ struct nft_kernel {
 	struct bh_nft nft;
 	struct nft_socket socket;
 };
-/* The port id that this door writes with; 0 for a fake. */
-uint32_t nft_kernel_portid(const struct bh_nft *n);
 int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err);
 int nft_apply(struct nft_kernel *k, const struct bh_plan *plan, struct bh_error *err);
 

@@ -28,26 +28,43 @@ static const struct bh_nft_ops kernel_ops = {
 	.free = kernel_free,
 };
 
-uint32_t nft_kernel_portid(const struct bh_nft *n)
+uint32_t bh_nft_port(const struct bh_nft *n)
 {
 	return n->ops == &kernel_ops ? ((const struct nft_kernel *)n)->socket.portid : 0;
 }
 
-int bh_nft_new(struct bh_nft **ret, struct bh_error *err)
+int bh_nft_fd(const struct bh_nft *n)
+{
+	return n->ops == &kernel_ops ? mnl_socket_get_fd(((const struct nft_kernel *)n)->socket.nl) : -1;
+}
+
+static int kernel_new(int fd, struct bh_nft **ret, struct bh_error *err)
 {
 	struct nft_kernel *k = calloc(1, sizeof(*k));
 	int r;
 
-	if (!k)
+	if (!k) {
+		bh_closep(&fd);
 		return bh_fail(err, -ENOMEM, "no memory");
+	}
 	k->nft.ops = &kernel_ops;
-	r = nft_socket_open(&k->socket, err);
+	r = fd < 0 ? nft_socket_open(&k->socket, err) : nft_socket_adopt(&k->socket, fd, err);
 	if (r < 0) {
 		free(k);
 		return r;
 	}
 	*ret = &k->nft;
 	return 0;
+}
+
+int bh_nft_new(struct bh_nft **ret, struct bh_error *err)
+{
+	return kernel_new(-1, ret, err);
+}
+
+int bh_nft_new_from(int fd, struct bh_nft **ret, struct bh_error *err)
+{
+	return fd < 0 ? bh_fail(err, -EINVAL, "no socket") : kernel_new(fd, ret, err);
 }
 
 void bh_nft_free(struct bh_nft *n)

@@ -11,6 +11,8 @@
 struct bh_nft_monitor {
 	struct nft_socket socket;
 	uint32_t own;
+	uint32_t port;			/* whose change of ours was read last, until its process is named */
+	struct bh_nft_process process;
 };
 
 /* Our own transactions come back as a notification an element: they are dropped in the kernel, or a change of 10,000
@@ -35,7 +37,7 @@ int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct b
 
 	if (!m)
 		return bh_fail(err, -ENOMEM, "no memory");
-	m->own = nft_kernel_portid(own);
+	m->own = bh_nft_port(own);
 	r = nft_socket_open(&m->socket, err);
 	if (r < 0)
 		return r;
@@ -66,6 +68,44 @@ static bool is_about_us(const struct bh_nft_monitor *m, const struct nlmsghdr *n
 	return (!m->own || nlh->nlmsg_pid != m->own) && nft_table_is_ours(nlh);
 }
 
+/* The last message of a transaction names who made it (nf_tables_gen_notify()); those before say whether it was about us. */
+static void process_note(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *tb[NFTA_GEN_MAX + 1], *name;
+	size_t len;
+
+	if (nft_attr_message(nlh, tb, NFTA_GEN_MAX) < 0 || !tb[NFTA_GEN_PROC_PID])
+		return;
+	name = tb[NFTA_GEN_PROC_NAME];
+	len = name ? strnlen(mnl_attr_get_payload(name), mnl_attr_get_payload_len(name)) : 0;
+	len = len < sizeof(m->process.name) ? len : sizeof(m->process.name) - 1;
+	m->process.pid = nft_attr_u32(tb[NFTA_GEN_PROC_PID]);
+	if (len)
+		memcpy(m->process.name, mnl_attr_get_payload(name), len);
+	m->process.name[len] = '\0';
+}
+
+static bool message_read(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
+{
+	if (is_about_us(m, nlh)) {
+		m->port = nlh->nlmsg_pid;
+		return true;
+	}
+	if (m->port && nlh->nlmsg_pid == m->port && nlh->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN)) {
+		process_note(m, nlh);
+		m->port = 0;
+	}
+	return false;
+}
+
+struct bh_nft_process bh_nft_monitor_process(struct bh_nft_monitor *m)
+{
+	struct bh_nft_process p = m->process;
+
+	memset(&m->process, 0, sizeof(m->process));
+	return p;
+}
+
 int bh_nft_monitor_read(struct bh_nft_monitor *m)
 {
 	bool ours = false;
@@ -76,7 +116,7 @@ int bh_nft_monitor_read(struct bh_nft_monitor *m)
 		int left = (int)n;
 
 		for (; nft_message_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
-			ours = ours || is_about_us(m, nlh);
+			ours = message_read(m, nlh) || ours;
 	}
 	if (n == -EMSGSIZE)	/* a notification that does not fit was not read: it may have been about us */
 		return -ENOBUFS;

@@ -67,12 +67,9 @@ static int generation(struct view *v)
 static int on_table(const struct nlmsghdr *nlh, void *data)
 {
 	struct view *v = data;
-	const struct nlattr *attr;
 
-	v->table->present = true;
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
-		if (mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-			v->table->flags = ntohl(mnl_attr_get_u32(attr));
+	if (nft_decode_table(nlh, v->k->socket.portid, v->table) < 0)
+		return stop(v, -EBADMSG);
 	return MNL_CB_OK;
 }
 

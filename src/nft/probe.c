@@ -9,8 +9,6 @@
 #include <string.h>
 
 #define PROBE_TABLE "bulkhead-probe"
-#define TABLE_F_OWNER 0x2	/* NFT_TABLE_F_OWNER, Linux 5.12 */
-#define TABLE_F_PERSIST 0x4	/* NFT_TABLE_F_PERSIST, Linux 6.9: not in Debian 12's headers */
 
 static int add_table(struct nft_batch *b, int nfproto, uint32_t flags)
 {
@@ -111,7 +109,7 @@ int bh_nft_probe(struct bh_features *features, struct bh_error *err)
 	static const struct probe ibrname = {.name = "meta ibrname", .nfproto = NFPROTO_BRIDGE, .has_meta = true,
 		.meta_key = NFT_META_BRI_IIFNAME};
 	static const struct probe persist = {.name = "persistent ownership", .nfproto = NFPROTO_INET,
-		.table_flags = TABLE_F_OWNER | TABLE_F_PERSIST};
+		.table_flags = BH_TABLE_OWNER | BH_TABLE_PERSIST};
 	struct nft_socket s;
 	int r, r_ibrname = 0, r_persist = 0;
 

@@ -5,10 +5,14 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define RECEIVE_SIZE (256 * 1024)
 #define RCVBUF_MIN (4 * 1024 * 1024)	/* a dump's answers queue up to this */
@@ -27,41 +31,6 @@ static void buffer_force(int fd, int force, int plain, size_t size)
 
 	if (setsockopt(fd, SOL_SOCKET, force, &v, sizeof(v)) < 0)
 		(void)setsockopt(fd, SOL_SOCKET, plain, &v, sizeof(v));	/* sending tells EMSGSIZE if it was too little */
-}
-
-int nft_socket_open(struct nft_socket *s, struct bh_error *err)
-{
-	const struct timeval patience = {.tv_sec = 30};
-	int fd, r;
-
-	memset(s, 0, sizeof(*s));
-	s->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!s->nl)
-		return bh_fail(err, -errno, "netlink socket: %s", strerror(errno));
-	if (mnl_socket_bind(s->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
-		r = bh_fail(err, -errno, "netlink socket: %s", strerror(errno));
-		nft_socket_close(s);
-		return r;
-	}
-	fd = mnl_socket_get_fd(s->nl);
-	s->portid = mnl_socket_get_portid(s->nl);
-	s->seq = 1;
-	s->size = RECEIVE_SIZE;
-	s->buf = malloc(s->size);
-	/* errors carry the kernel's words and the place (Linux 4.12), but not our message again */
-	if (!s->buf || option_on(fd, NETLINK_EXT_ACK) < 0 || option_on(fd, NETLINK_CAP_ACK) < 0) {
-		r = bh_fail(err, s->buf ? -errno : -ENOMEM, "netlink socket options: %s", strerror(s->buf ? errno : ENOMEM));
-		nft_socket_close(s);
-		return r;
-	}
-	/* the kernel answers at once; should it not, an error is better than a daemon that hangs */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
-		r = bh_fail(err, -errno, "netlink socket options: %s", strerror(errno));
-		nft_socket_close(s);
-		return r;
-	}
-	buffer_force(fd, SO_RCVBUFFORCE, SO_RCVBUF, RCVBUF_MIN);
-	return 0;
 }
 
 void nft_socket_close(struct nft_socket *s)
@@ -102,6 +71,91 @@ static void drain(struct nft_socket *s)
 	do
 		n = nft_socket_receive(s, MSG_DONTWAIT);
 	while (n > 0 || n == -ENOBUFS || n == -EMSGSIZE);
+}
+
+/* What every socket of ours needs, whoever opened it. Closes S on failure. */
+static int socket_prepare(struct nft_socket *s, struct bh_error *err)
+{
+	const struct timeval patience = {.tv_sec = 30};
+	int fd = mnl_socket_get_fd(s->nl), r;
+
+	s->portid = mnl_socket_get_portid(s->nl);
+	s->seq = 1;
+	s->size = RECEIVE_SIZE;
+	s->buf = malloc(s->size);
+	/* errors carry the kernel's words and the place (Linux 4.12), but not our message again */
+	if (!s->buf || option_on(fd, NETLINK_EXT_ACK) < 0 || option_on(fd, NETLINK_CAP_ACK) < 0) {
+		r = bh_fail(err, s->buf ? -errno : -ENOMEM, "netlink socket options: %s", strerror(s->buf ? errno : ENOMEM));
+		nft_socket_close(s);
+		return r;
+	}
+	/* the kernel answers at once; should it not, an error is better than a daemon that hangs */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
+		r = bh_fail(err, -errno, "netlink socket options: %s", strerror(errno));
+		nft_socket_close(s);
+		return r;
+	}
+	buffer_force(fd, SO_RCVBUFFORCE, SO_RCVBUF, RCVBUF_MIN);
+	return 0;
+}
+
+int nft_socket_open(struct nft_socket *s, struct bh_error *err)
+{
+	memset(s, 0, sizeof(*s));
+	s->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (!s->nl)
+		return bh_fail(err, -errno, "netlink socket: %s", strerror(errno));
+	if (mnl_socket_bind(s->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int r = bh_fail(err, -errno, "netlink socket: %s", strerror(errno));
+
+		nft_socket_close(s);
+		return r;
+	}
+	return socket_prepare(s, err);
+}
+
+static bool is_netfilter_socket(int fd)
+{
+	int domain = 0, protocol = -1;
+	socklen_t a = sizeof(domain), b = sizeof(protocol);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &a) == 0 && domain == AF_NETLINK &&
+	       getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &b) == 0 && protocol == NETLINK_NETFILTER;
+}
+
+/* A socket stays in the network namespace that it was opened in (SIOCGSKNS, Linux 4.10). */
+static bool is_of_this_namespace(int fd)
+{
+	_cleanup_close_ int ns = ioctl(fd, SIOCGSKNS);
+	struct stat its, ours;
+
+	return ns >= 0 && fstat(ns, &its) == 0 && stat("/proc/self/ns/net", &ours) == 0 && its.st_ino == ours.st_ino &&
+	       its.st_dev == ours.st_dev;
+}
+
+int nft_socket_adopt(struct nft_socket *s, int fd, struct bh_error *err)
+{
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	if (!is_netfilter_socket(fd) || !is_of_this_namespace(fd)) {
+		(void)close(fd);
+		return bh_fail(err, -EINVAL, "the socket that was kept is none of nf_tables in this network namespace");
+	}
+	s->nl = mnl_socket_fdopen(fd);
+	if (!s->nl) {
+		r = bh_fail(err, -errno, "netlink socket: %s", strerror(errno));
+		(void)close(fd);
+		return r;
+	}
+	if (mnl_socket_get_portid(s->nl) == 0) {
+		nft_socket_close(s);
+		return bh_fail(err, -EINVAL, "the socket that was kept has no port id");
+	}
+	r = socket_prepare(s, err);
+	if (r == 0)
+		drain(s);	/* a killed process may have left half a dump: until it is read no other can begin */
+	return r;
 }
 
 /* One datagram of an answer: 1 when there is more to come, 0 at its end, or the error. mnl_cb_run() is of no use here: it stops

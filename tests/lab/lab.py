@@ -241,8 +241,9 @@ class Receiver:
 class Daemon:
     """bulkheadd in the lab, with its files under the lab's root."""
 
-    def __init__(self, lab, config, name="bulkhead", extra=(), wait=True, conf_d=None, valgrind=None):
+    def __init__(self, lab, config, name="bulkhead", extra=(), wait=True, conf_d=None, valgrind=None, mask=None):
         self.lab = lab
+        self.mask = mask  # kernel features to do without: names of struct bh_features, with commas
         self.dir = lab.root / name
         self.dir.mkdir(exist_ok=True)
         self.config = self.dir / "bulkhead.yaml"
@@ -284,7 +285,7 @@ class Daemon:
         timeout = timeout or (120 if self.valgrind else 30)
         with open(self.log_path, "a") as log:
             self.proc = self.lab.host.popen(*self.argv("--foreground"), stdout=log, stderr=log,
-                                            env={"NOTIFY_SOCKET": path})
+                                            env={"NOTIFY_SOCKET": path, "BULKHEAD_TEST_MASK": self.mask or ""})
         if not wait:
             notify.close()
             return self

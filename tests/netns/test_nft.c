@@ -373,7 +373,7 @@ static void test_forged_answers(void **state)
 		struct nlmsghdr nlh;
 		struct nlmsgerr e;
 	} forged = {.nlh = {.nlmsg_len = sizeof(forged), .nlmsg_type = NLMSG_ERROR}, .e = {.error = -EPERM}};
-	struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_pid = nft_kernel_portid(n)};
+	struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_pid = bh_nft_port(n)};
 	struct bh_ruleset *wanted = calloc(1, sizeof(*wanted));
 	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 
@@ -581,6 +581,7 @@ static void test_monitor(void **state)
 {
 	struct bh_nft *n = kernel_new();
 	struct bh_nft_monitor *m = NULL;
+	struct bh_nft_process by;
 	struct bh_ruleset *wanted;
 	struct bh_error err = {0};
 	int small = 4096;
@@ -598,8 +599,13 @@ static void test_monitor(void **state)
 	nft_ok("add table inet other");
 	nft_ok("add table ip bulkhead");
 	assert_int_equal(bh_nft_monitor_read(m), 0);	/* not ours */
+	assert_int_equal(bh_nft_monitor_process(m).pid, 0);
 	nft_ok("add element inet bulkhead plain { 10.9.9.9 }");
 	assert_int_equal(bh_nft_monitor_read(m), 1);
+	by = bh_nft_monitor_process(m);
+	assert_string_equal(by.name, "nft");
+	assert_true(by.pid > 0);
+	assert_int_equal(bh_nft_monitor_process(m).pid, 0);
 	assert_int_equal(bh_nft_monitor_read(m), 0);
 	nft_ok("insert rule bridge bulkhead p accept");
 	assert_int_equal(bh_nft_monitor_read(m), 1);

@@ -51,9 +51,10 @@ int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *fe
 {
 	struct bh_ruleset *r = calloc(1, sizeof(*r));
 
-	(void)host, (void)features, (void)seen, (void)err;
+	(void)host, (void)seen, (void)err;
 	add_table(r, BH_FAMILY_INET);
 	add_table(r, BH_FAMILY_BRIDGE);
+	r->tables[BH_FAMILY_INET].flags = r->tables[BH_FAMILY_BRIDGE].flags = bh_table_flags(features);
 	*ret = r;
 	return 0;
 }
@@ -138,6 +139,7 @@ struct fixture {
 	struct bh_nft *nft;
 	struct bh_tc *tc;
 	struct bh_source *docker;
+	struct bh_features features;
 	struct bh_nft_ops counting;	/* the fake's ops with apply counted and, when wanted, failing */
 	const struct bh_nft_ops *real;
 };
@@ -183,7 +185,7 @@ static void add_link(struct bh_host *h, int ifindex, const char *name, enum bh_l
 static void daemon_start(struct fixture *f)
 {
 	struct bh_manager_parts parts = { .nft = f->nft, .tc = f->tc, .config_path = f->config, .state_dir = f->state,
-		.log = { .journal = false } };
+		.features = f->features, .log = { .journal = false } };
 	struct bh_error err = {0};
 
 	if (bh_manager_new(f->event, &parts, &f->m, &err) < 0)
@@ -533,6 +535,109 @@ static void test_drift_is_repaired(void **state)
 	assert_int_equal(f->m->repairs, 1);
 }
 
+/* What is in the kernel, as the flags of its inet and bridge tables say. */
+static uint32_t flags_in_kernel(struct fixture *f)
+{
+	struct bh_ruleset *seen = NULL;
+	uint32_t flags;
+
+	assert_int_equal(f->nft->ops->observe(f->nft, &seen, NULL), 0);
+	flags = seen->tables[BH_FAMILY_INET].flags;
+	assert_int_equal(seen->tables[BH_FAMILY_BRIDGE].flags, flags);
+	bh_ruleset_free(seen);
+	return flags;
+}
+
+/* Puts tables with FLAGS in place of those that are there, with what they hold when KEEP. */
+static void tables_become(struct fixture *f, uint32_t flags, bool keep)
+{
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL, *wanted = NULL, *empty = calloc(1, sizeof(*empty));
+	_cleanup_(bh_plan_freep) struct bh_plan *away = NULL, *plan = NULL;
+
+	assert_int_equal(f->nft->ops->observe(f->nft, &seen, NULL), 0);
+	assert_int_equal(f->nft->ops->observe(f->nft, &wanted, NULL), 0);
+	assert_int_equal(bh_diff(empty, seen, &away), 0);
+	assert_int_equal(fake_ops->apply(f->nft, away, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		(keep ? wanted : empty)->tables[i].flags = flags, (keep ? wanted : empty)->tables[i].present = true;
+	bh_ruleset_free(seen);
+	seen = NULL;
+	assert_int_equal(f->nft->ops->observe(f->nft, &seen, NULL), 0);
+	assert_int_equal(bh_diff(keep ? wanted : empty, seen, &plan), 0);
+	assert_int_equal(fake_ops->apply(f->nft, plan, NULL), 0);
+}
+
+/* Found without an owner: owned before a runtime has said anything, and kept; what is missing in them is put back. */
+static void test_orphans_are_taken_over(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	f->features.table_persist = true;
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(flags_in_kernel(f), BH_TABLE_OWNER | BH_TABLE_PERSIST);
+	daemon_kill(f);
+	tables_become(f, BH_TABLE_PERSIST, true);
+	applied = 0;
+	daemon_start(f);
+	assert_int_equal(flags_in_kernel(f), BH_TABLE_OWNER | BH_TABLE_PERSIST);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_true(f->m->held);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(applied, 1);	/* the owner, and nothing else */
+	daemon_kill(f);
+	tables_become(f, BH_TABLE_PERSIST, false);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_int_equal(flags_in_kernel(f), BH_TABLE_OWNER | BH_TABLE_PERSIST);
+	/* and the other way: a kernel that cannot (masked) */
+	daemon_kill(f);
+	tables_become(f, BH_TABLE_PERSIST, true);
+	f->features.table_persist = false;
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(flags_in_kernel(f), 0);
+	assert_int_equal(members_in_kernel(f), 2);
+}
+
+static void test_tables_of_another_owner(void **state)
+{
+	struct fixture *f = *state;
+	char *reason = NULL;
+
+	write_config(f, CONFIG);
+	f->features.table_persist = true;
+	tables_become(f, BH_TABLE_OWNER | BH_TABLE_PERSIST | BH_TABLE_FOREIGN, false);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_string_equal(bh_manager_state(f->m, &reason), "degraded");
+	assert_non_null(strstr(reason, "owned by another program"));
+	free(reason);
+	assert_false(f->m->ready);
+}
+
+static void test_mask(void **state)
+{
+	struct bh_features f = { .ifb = true, .htb = true, .table_persist = true };
+	struct bh_error err = {0};
+
+	(void)state;
+	assert_int_equal(bh_features_mask(&f, NULL, &err), 0);
+	assert_int_equal(bh_features_mask(&f, "", &err), 0);
+	assert_true(f.ifb && f.htb && f.table_persist);
+	assert_int_equal(bh_features_mask(&f, "table_persist,ifb", &err), 0);
+	assert_true(!f.ifb && f.htb && !f.table_persist);
+	assert_int_equal(bh_features_mask(&f, "table", &err), -EINVAL);
+	assert_string_equal(err.msg, BH_MASK_VARIABLE ": no feature 'table'");
+}
+
 static void test_refusal_by_the_kernel(void **state)
 {
 	struct fixture *f = *state;
@@ -709,6 +814,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_runtime_goes_and_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_single_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drift_is_repaired, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_orphans_are_taken_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tables_of_another_owner, setup, teardown),
+		cmocka_unit_test(test_mask),
 		cmocka_unit_test_setup_teardown(test_refusal_by_the_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_caps_that_cannot_be_had, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_reload_changes_nothing, setup, teardown),

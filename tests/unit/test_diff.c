@@ -587,6 +587,52 @@ static void many_elements_are_one_line(void **state)
 		"\"br-1\" . 10.0.1.17 : 0:1, and 12 more }\n");
 }
 
+/* Both sides the same but for these flags: what is planned. */
+static char *flags_plan(uint32_t wanted, uint32_t seen)
+{
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *w = small(), *s = small();
+
+	w->tables[BH_FAMILY_INET].flags = wanted;
+	s->tables[BH_FAMILY_INET].flags = seen;
+	s->tables[BH_FAMILY_INET].owner = seen & BH_TABLE_OWNER ? 4711 : 0;
+	return plan_text(w, s);
+}
+
+static void a_table_without_an_owner_is_owned_and_kept(void **state)
+{
+	const uint32_t ours = BH_TABLE_OWNER | BH_TABLE_PERSIST;
+	static const struct {
+		uint32_t seen;
+		const char *begins;
+	} cases[] = {
+		{ BH_TABLE_OWNER | BH_TABLE_PERSIST, "" },
+		{ BH_TABLE_PERSIST, "+ owner of inet bulkhead\n" },
+		{ BH_TABLE_PERSIST | BH_TABLE_DORMANT, "+ owner of inet bulkhead\n" },
+		/* the kernel gives no owner to a table that does not persist: replaced, in one transaction */
+		{ 0, "- table inet bulkhead\n+ table inet bulkhead\n" },
+		{ BH_TABLE_OWNER, "- table inet bulkhead\n+ table inet bulkhead\n" },
+		/* refused by the kernel, with a reason; nothing else would make it ours */
+		{ BH_TABLE_OWNER | BH_TABLE_PERSIST | BH_TABLE_FOREIGN, "- table inet bulkhead\n+ table inet bulkhead\n" },
+		/* a stranger's base chain that no plan can name */
+		{ BH_TABLE_PERSIST | 0x80000000u, "- table inet bulkhead\n+ table inet bulkhead\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = flags_plan(ours, cases[i].seen);
+
+		if (strlen(cases[i].begins) < 30)
+			assert_string_equal(text, cases[i].begins);
+		else
+			assert_memory_equal(text, cases[i].begins, strlen(cases[i].begins));
+	}
+	{	/* without ownership (an older kernel, a masked probe) what persists is replaced, too */
+		_cleanup_free_ char *text = flags_plan(0, BH_TABLE_PERSIST);
+
+		assert_memory_equal(text, "- table inet bulkhead\n+ table", 29);
+	}
+}
+
 /* The oracle itself must be able to refuse. */
 static void the_small_kernel_refuses(void **state)
 {
@@ -616,6 +662,7 @@ int main(void)
 		cmocka_unit_test(a_change_is_only_what_changed),
 		cmocka_unit_test(what_is_replaced_lets_go_of_what_uses_it),
 		cmocka_unit_test(many_elements_are_one_line),
+		cmocka_unit_test(a_table_without_an_owner_is_owned_and_kept),
 		cmocka_unit_test(equal_rule_sets_need_nothing),
 		cmocka_unit_test(any_two_rule_sets_converge),
 	};
