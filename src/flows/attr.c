@@ -4,6 +4,11 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+bool flow_message_ok(const struct nlmsghdr *nlh, size_t left)
+{
+	return left >= sizeof(*nlh) && left <= INT32_MAX && nlh->nlmsg_len >= sizeof(*nlh) && nlh->nlmsg_len <= left;
+}
+
 bool flow_attrs(const void *data, size_t len, const struct nlattr **tb, uint16_t max)
 {
 	const struct nlattr *a = data;

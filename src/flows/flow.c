@@ -98,7 +98,7 @@ int bh_flow_decode(const void *msg, size_t len, struct bh_flow *ret)
 {
 	const struct nlmsghdr *nlh = msg;
 
-	if (len > INT32_MAX || !mnl_nlmsg_ok(nlh, (int)len) || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
+	if (!flow_message_ok(nlh, len) || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
 		return -EBADMSG;
 	if (nlh->nlmsg_type != ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW))
 		return -ENOMSG;

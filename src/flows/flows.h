@@ -7,6 +7,9 @@
 
 #include <libmnl/libmnl.h>
 
+/* Whether a whole message stands in LEFT bytes. (mnl_nlmsg_ok() takes a length beyond INT_MAX for a negative one, and is content.) */
+bool flow_message_ok(const struct nlmsghdr *nlh, size_t left);
+
 /* Attributes of a message or a nest by type, those beyond MAX left out. TB has MAX + 1 places. False when they are malformed. */
 bool flow_attrs(const void *data, size_t len, const struct nlattr **tb, uint16_t max);
 bool flow_nest(const struct nlattr *nest, const struct nlattr **tb, uint16_t max);

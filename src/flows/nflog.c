@@ -130,7 +130,7 @@ static void buffer_decode(struct bh_nflog *n, size_t len, bh_denied_fn fn, void 
 	const struct nlmsghdr *nlh = (const struct nlmsghdr *)(void *)n->buf;
 	int left = (int)len;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; left > 0 && flow_message_ok(nlh, (size_t)left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		struct bh_denied d;
 
 		if (nlh->nlmsg_type != ((NFNL_SUBSYS_ULOG << 8) | NFULNL_MSG_PACKET))

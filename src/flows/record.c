@@ -98,7 +98,7 @@ int bh_denied_decode(const void *msg, size_t len, struct bh_denied *ret)
 	const struct nfgenmsg *nfg;
 	struct bh_denied d = {0};
 
-	if (len > INT32_MAX || !mnl_nlmsg_ok(nlh, (int)len) || mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
+	if (!flow_message_ok(nlh, len) || mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
 		return -EBADMSG;
 	if (nlh->nlmsg_type != ((NFNL_SUBSYS_ULOG << 8) | NFULNL_MSG_PACKET))
 		return -ENOMSG;

@@ -212,6 +212,9 @@ static void cut_anywhere(void **state)
 		assert_true(d.has_ports == (n >= 24));
 	}
 	logged_tcp(&m);
+	m.nlh->nlmsg_len |= 0x80000000u;	/* longer than any buffer, less than zero as an int */
+	assert_int_equal(bh_denied_decode(m.nlh, 512, &(struct bh_denied){0}), -EBADMSG);
+	logged_tcp(&m);
 	for (uint32_t n = 0; n <= m.nlh->nlmsg_len; n++) {
 		struct nlmsghdr *copy = malloc(n ? n : 1);
 		struct bh_denied d;
