@@ -110,18 +110,18 @@ static void put_health(struct bh_writer *w, const json_t *doc)
 			(long long)num(rt, "resyncs"));
 }
 
-/* "50mbit/-": egress and ingress. */
+/* "50M/-": egress and ingress, never cut: a cut rate reads like another one. */
 static void rates_cell(struct bh_table_text *t, const json_t *row)
 {
 	const json_t *b = json_object_get(row, "bandwidth");
-	char e[BH_RATE_TEXT] = "-", i[BH_RATE_TEXT] = "-", both[2 * BH_RATE_TEXT + 2];
+	char e[BH_RATE_TEXT], i[BH_RATE_TEXT], both[2 * BH_RATE_TEXT + 1];
 
-	if (num(b, "egress_bps") > 0)
-		bh_rate_text((uint64_t)num(b, "egress_bps"), e);
-	if (num(b, "ingress_bps") > 0)
-		bh_rate_text((uint64_t)num(b, "ingress_bps"), i);
-	snprintf(both, sizeof(both), "%s/%s", e, i);
-	bh_table_cell(t, BH_PLAIN, e[0] == '-' && i[0] == '-' ? NULL : both);
+	if (num(b, "egress_bps") <= 0 && num(b, "ingress_bps") <= 0) {
+		bh_table_cell(t, BH_PLAIN, NULL);
+		return;
+	}
+	snprintf(both, sizeof(both), "%s/%s", bh_rate_text(num(b, "egress_bps"), e), bh_rate_text(num(b, "ingress_bps"), i));
+	bh_table_cell(t, BH_PLAIN, both);
 }
 
 static void dropped_cell(struct bh_table_text *t, const json_t *row)
@@ -140,7 +140,7 @@ static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 {
 	static const struct bh_column columns[] = {
 		{ "ZONE", false, 12 }, { "KIND", false, 0 }, { "MODE", false, 0 }, { "MEMBERS", true, 0 },
-		{ "OUT/IN", false, 8 }, { "PACKETS", true, 0 }, { "BYTES", true, 0 }, { "DENIED", true, 0 },
+		{ "OUT/IN", false, 0 }, { "PACKETS", true, 0 }, { "BYTES", true, 0 }, { "DENIED", true, 0 },
 	};
 	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
 	const json_t *zones = json_object_get(doc, "zones");
@@ -179,7 +179,7 @@ static void address_cell(struct bh_table_text *t, const json_t *container)
 static void put_containers(struct bh_writer *w, const json_t *doc)
 {
 	static const struct bh_column columns[] = {
-		{ "CONTAINER", false, 12 }, { "ZONE", false, 8 }, { "ADDRESS", false, 15 }, { "OUT/IN", false, 6 },
+		{ "CONTAINER", false, 12 }, { "ZONE", false, 8 }, { "ADDRESS", false, 15 }, { "OUT/IN", false, 0 },
 		{ "PACKETS", true, 0 }, { "DENIED", true, 0 }, { "WHY", false, 10 },
 	};
 	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };

@@ -261,15 +261,18 @@ const char *bh_si_text(uint64_t n, char buf[BH_SI_TEXT])
 	return buf;
 }
 
-const char *bh_rate_text(uint64_t bps, char buf[BH_RATE_TEXT])
+const char *bh_rate_text(int64_t bps, char buf[BH_RATE_TEXT])
 {
-	static const char *const units[] = { "bit", "kbit", "mbit", "gbit" };
+	static const char *const units[] = { "", "k", "M", "G", "T", "P", "E" };
+	double v = (double)bps;
 	size_t u = 0;
 
-	while (bps && bps % 1000 == 0 && u < BH_ARRAY_SIZE(units) - 1) {
-		bps /= 1000;
-		u++;
+	if (bps <= 0) {
+		snprintf(buf, BH_RATE_TEXT, "-");
+		return buf;
 	}
-	snprintf(buf, BH_RATE_TEXT, "%" PRIu64 "%s", bps, units[u]);
+	for (; v >= 999.5; v /= 1000)
+		u++;
+	snprintf(buf, BH_RATE_TEXT, "%.3g%s", v, units[u]);
 	return buf;
 }

@@ -64,8 +64,8 @@ void bh_table_print(struct bh_writer *w, struct bh_table_text *t);			/* prints a
 /* 1234567 -> "1.23M"; powers of 1000. */
 #define BH_SI_TEXT 16
 const char *bh_si_text(uint64_t n, char buf[BH_SI_TEXT]);
-/* 50000000 -> "50mbit", exact, as the configuration writes it. */
-#define BH_RATE_TEXT 32
-const char *bh_rate_text(uint64_t bps, char buf[BH_RATE_TEXT]);
+/* A rate in bit/s for a table: 50000000 -> "50M", 1234567000 -> "1.23G", none (0 or less) -> "-"; at most 5 columns. */
+#define BH_RATE_TEXT 16
+const char *bh_rate_text(int64_t bps, char buf[BH_RATE_TEXT]);
 
 #endif

@@ -86,6 +86,8 @@ class Status(unittest.TestCase):
         self.assertIn(c.ip6, e["ipv6"])
         self.assertIn(e["interface"], self.lab.host.exec("ip", "-o", "link", "show", "master", e["bridge"]))
         self.assertEqual(got["bandwidth"], {"egress_bps": 50000000, "ingress_bps": None})
+        self.assertRegex(self.daemon.cli("status", "containers").stdout, r"(?m)^web1 .* 50M/- ")
+        self.assertRegex(self.daemon.cli("status", "zones").stdout, r"(?m)^web .* 200M/200M ")
         rule = next(r for r in s["rules"] if r["from"] == "web")
         self.assertEqual(rule["source"], "bulkhead.yaml:11")
         self.assertEqual(rule["verdict"], "accept")

@@ -269,9 +269,13 @@ static void test_numbers(void **state)
 	assert_string_equal(bh_si_text(1000, b), "1.00k");
 	assert_string_equal(bh_si_text(999949, b), "1.00M");
 	assert_string_equal(bh_si_text(UINT64_MAX, b), "18.4E");
-	assert_string_equal(bh_rate_text(50000000, b), "50mbit");
-	assert_string_equal(bh_rate_text(1500, b), "1500bit");
-	assert_string_equal(bh_rate_text(2000000000000, b), "2000gbit");
+	assert_string_equal(bh_rate_text(0, b), "-");
+	assert_string_equal(bh_rate_text(8, b), "8");
+	assert_string_equal(bh_rate_text(64000, b), "64k");
+	assert_string_equal(bh_rate_text(999999, b), "1M");
+	assert_string_equal(bh_rate_text(50000000, b), "50M");
+	assert_string_equal(bh_rate_text(1234567000, b), "1.23G");
+	assert_string_equal(bh_rate_text(INT64_MAX, b), "9.22E");
 }
 
 int main(void)
