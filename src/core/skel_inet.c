@@ -338,13 +338,17 @@ static const struct skel_chain hooks[] = {
 		RULE(IN("exempt", BH_IIFNAME), GOTO("input_outside")),
 		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
 		RULE(GOTO("input_outside"))),
+	/* Of a port that is published only those addresses are a container's: on others the host may serve something itself */
+	CHAIN("published_here",
+		RULE(JUMP("to_local")),
+		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("judge"))),
 	/* This host to a port that docker-proxy serves */
 	CHAIN("input_lo",
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), GOTO("judge")),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("published_here")),
 		RULE(ACCEPT)),
 	/* The host's own services are not ours, but nobody outside has a container's address */
 	CHAIN("input_outside",
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), GOTO("judge")),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("published_here")),
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
 		RULE(SCRATCH(0)),
 		RULE(FETCH("world4", BH_CT_ORIG_IP_SADDR)),
@@ -369,7 +373,7 @@ static const struct skel_chain hooks[] = {
 		RULE(ACCEPT)),
 	/* Docker-proxy's answers */
 	CHAIN("output_outside",
-		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT), GOTO("judge")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT), JUMP("published_here")),
 		RULE(ACCEPT)),
 	CHAIN("output_bridge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("output_related")),
