@@ -188,10 +188,14 @@ class Base:
             if arrived != want or (c.proto == "tcp" and (saw == "ok") != want):
                 bad.append(f"{c}: want {'open' if want else 'closed'}, {'arrived' if arrived else 'did not arrive'}, saw {saw}")
             # containers and the host are told, whoever would have carried the connection on
-            if not c.allowed and c.proto == "tcp" and c.place is not self.lab.out and (saw != "refused" or ms > 1000):
+            if not c.allowed and c.proto == "tcp" and self.resets(c) and (saw != "refused" or ms > 1000):
                 late.append(f"{c}: {saw} after {ms} ms")
         self.assertFalse(bad, f"{len(bad)} of {len(self.cells)} cells are wrong:\n" + "\n".join(bad[:40]))
         self.assertFalse(late, f"{len(late)} denials:\n" + "\n".join(late[:40]))
+
+    def resets(self, c):
+        """Who is told of every denial: who is outside never is."""
+        return c.place is not self.lab.out
 
     def own_services(self):
         """What this host serves itself on a port that a container publishes on another address: {name: arrived}."""
@@ -238,6 +242,17 @@ class WithoutProxy(Base, unittest.TestCase):
             return c.proto == "tcp"
         bridge = {"good1": "front", "bad1": "front", "web": "front", "good2": "side", "bad2": "side"}.get(c.place.name)
         return c.way != "direct" and bridge is not None and bridge != {"web": "front", "twin": "front", "old": "four"}[c.target]
+
+    def resets(self, c):
+        return c.place is self.lab.host or c.place is not self.lab.out and c.way == "direct"
+
+    def test_4_containers_are_told_by_an_error(self):
+        """A reset would come from the address behind DNAT; an error comes back through it, six at once and then one a second."""
+        for name, address in [(n, a) for n in ("bad1", "bad2") for a in (lab.HOST4, lab.HOST6)]:
+            def told(name=name, address=address):
+                saw, ms = self.lab.send(self.h.containers[name], [("tcp", address, 8081, "told")], 1.0)["told"]
+                return saw == "unreach" and ms < 500
+            lab.wait_for(f"{name} to be told about {address}", told, 8, 1.1)
 
 
 if __name__ == "__main__":
