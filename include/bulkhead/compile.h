@@ -41,8 +41,9 @@ struct bh_compile_input {
  * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. */
 int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
 
-/* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. SEEN as in bh_compile_input. */
-int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
+/* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. Of INVENTORY (NULL: none) the networks
+ * count: a bridge whose name tells nothing is a container bridge because a runtime lists it. SEEN as in bh_compile_input. */
+int bh_compile_skeleton(const struct bh_inventory *inventory, const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
 	struct bh_ruleset **ret, struct bh_error *err);
 
 /* The classes and ports to shape, and the rules that classify, added to RULESET (from bh_compile()): a netdev chain

@@ -94,7 +94,7 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 	return 0;
 }
 
-int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
+int bh_compile_skeleton(const struct bh_inventory *inventory, const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
 	struct bh_ruleset **ret, struct bh_error *err)
 {
 	static const struct {
@@ -108,12 +108,14 @@ int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *fe
 	struct bh_zone_inst insts[BH_ARRAY_SIZE(zones)] = {0};
 	struct bh_placement placement = {.insts = {insts, BH_ARRAY_SIZE(insts), BH_ARRAY_SIZE(insts)}};
 	const struct bh_policy policy = {.mode = BH_MODE_ENFORCE, .deny = BH_DENY_REJECT};
-	const struct bh_inventory inventory = {0};
+	struct bh_inventory nobody = {0};
 	const struct bh_compile_input in = {
-		.policy = &policy, .inventory = &inventory, .host = host, .placement = &placement, .features = features,
+		.policy = &policy, .inventory = &nobody, .host = host, .placement = &placement, .features = features,
 		.seen = seen,
 	};
 
+	if (inventory)
+		nobody.networks = inventory->networks;	/* borrowed */
 	for (size_t i = 0; i < BH_ARRAY_SIZE(zones); i++) {
 		insts[i].zone = -1;
 		insts[i].builtin = zones[i].builtin;

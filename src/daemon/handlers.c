@@ -44,6 +44,9 @@ void bh_handle_waiting(struct bh_manager *m, int r)
 
 		if (r == 0)
 			bh_control_reply(call, reload_answer(m, true, NULL));
+		else if (r == -EINPROGRESS)
+			bh_control_refuse(call, "failed", "the configuration is loaded, but no runtime answers: the rules that were found "
+				"in the kernel stay until one does");
 		else
 			bh_control_refuse(call, "failed", "the configuration is loaded, but the kernel does not hold it yet: %s",
 				m->problem ? m->problem : strerror(-r));

@@ -55,7 +55,7 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 	else if (lost)
 		n = asprintf(&reason, "%s at %s does not answer%s%s: its containers' rules stay", lost->kind, lost->socket,
 			lost->reason ? ": " : "", lost->reason ? lost->reason : "");
-	else if (m->held && m->ready)
+	else if (m->held && bh_manager_settled(m))
 		n = asprintf(&reason, "no runtime answers: the rules that were found in the kernel are kept");
 	else if (m->config.keep_error)
 		n = asprintf(&reason, "%s", m->config.keep_error);
@@ -112,6 +112,18 @@ static void failed(struct bh_manager *m, const struct bh_error *err, int r)
 	retry_later(m);
 }
 
+/* Whether no container can be there to be placed: no bridge has a port of their kind. So it is on a host that boots, where waiting
+ * for a runtime would be waiting for who waits for us: systemd may hold Docker's socket while docker.service is ordered after us. */
+static bool nobody_there(const struct bh_manager *m)
+{
+	if (!m->seen.host)
+		return false;
+	bh_vec_foreach(l, &m->seen.host->links)
+		if (l->kind == BH_LINK_VETH && l->master != 0)
+			return false;
+	return true;
+}
+
 void bh_manager_run(struct bh_manager *m)
 {
 	struct bh_error err = {0};
@@ -119,6 +131,8 @@ void bh_manager_run(struct bh_manager *m)
 
 	if (r < 0) {
 		failed(m, &err, r);
+		if (m->rules_hold)
+			bh_manager_keep(m);
 		/* Caps that cannot be had keep nobody waiting who waits for the rules: degraded, but ready. */
 		if (m->rules_hold && bh_manager_settled(m))
 			notify_ready(m);
@@ -135,11 +149,16 @@ void bh_manager_run(struct bh_manager *m)
 	}
 	m->failures = 0;
 	(void)sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
-	bh_handle_waiting(m, 0);
-	if (!bh_manager_settled(m))
-		return;
-	notify_ready(m);
-	if (m->once)
+	if (!m->held) {
+		bh_manager_keep(m);
+		bh_bridges_keep(m);
+	}
+	/* Rules that were found and are kept are not what a reload asked for: it waits as long as a runtime may still answer. */
+	if (!m->held || bh_manager_settled(m))
+		bh_handle_waiting(m, m->held ? -EINPROGRESS : 0);
+	if (bh_manager_settled(m) || (!m->once && nobody_there(m)))
+		notify_ready(m);
+	if (m->once && bh_manager_settled(m))
 		(void)sd_event_exit(m->event, m->held ? 1 : 0);
 }
 
@@ -225,11 +244,13 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-		(unsigned long long)now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
+	if (m->ready)	/* READY=1 has a meaning of its own before */
+		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			(unsigned long long)now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
 	(void)bh_manager_reload(m, NULL);	/* it has logged what is wrong, and status shows it */
 	bh_manager_run(m);
-	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", bh_manager_state(m, NULL));
+	if (m->ready)
+		(void)sd_notifyf(0, "READY=1\nSTATUS=%s", bh_manager_state(m, NULL));
 	return 0;
 }
 
@@ -350,6 +371,7 @@ void bh_manager_free(struct bh_manager *m)
 	free(m->problem);
 	free(m->reload_diagnostics);
 	bh_vec_clear(&m->unexplained);
+	bh_strv_clear(&m->bridges);
 	bh_told_clear(m->told.v, m->told.n);
 	bh_vec_clear(&m->told);
 	bh_vec_clear(&m->waiting);

@@ -49,6 +49,7 @@ struct bh_config_state {
 	char *error;			/* of the last load, or NULL */
 	char *reason;			/* why what is in force is not what the file says: degraded; or NULL */
 	char *keep_error;		/* the last good configuration could not be kept; or NULL */
+	bool keep_due;			/* the policy is to be kept as the last good one when the kernel holds it */
 	uint64_t loaded_usec;		/* when the policy was loaded, realtime; 0 never */
 };
 
@@ -85,6 +86,7 @@ struct bh_manager {
 	char *problem;			/* of the last reconcile, or NULL */
 	uint64_t repairs;
 	uint64_t since_usec;
+	struct bh_strv bridges;		/* that runtimes listed last, in this life or the one before */
 	BH_VEC(int) unexplained;	/* ifindexes of ports that runtimes were asked about, sorted */
 	BH_VEC(struct bh_told) told;
 	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
@@ -139,10 +141,22 @@ int bh_manager_load_first(struct bh_manager *m);
 /* Loads the file and makes it the policy, or changes nothing: *RET_DIAGNOSTICS is what there is to say (may stay NULL). 0, or -EINVAL
  * and the like with config.error set. */
 int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics);
+/* The kernel holds the policy: it is the last good one from now on. */
+void bh_manager_keep(struct bh_manager *m);
+
+/* bridges.c: the bridges of the last life, at start. */
+void bh_bridges_load(struct bh_manager *m);
+/* Until every runtime has told what it has, its bridges of before are still its: added to INVENTORY as networks without anybody.
+ * 0 or -ENOMEM. */
+int bh_bridges_add(const struct bh_manager *m, struct bh_inventory *inventory);
+/* When every runtime has told: what it has is remembered. A file that cannot be written is told, once for each change. */
+void bh_bridges_keep(struct bh_manager *m);
 
 /* reconcile.c: one look: observe, build, apply, verify. 0 in sync, or held; -errno: look again, later. */
 int bh_reconcile(struct bh_manager *m, struct bh_error *err);
-/* Builds what POLICY (NULL: the skeleton) wants now. */
+/* Looks at what is not known of kernel and host. 0 or -errno. */
+int bh_look(struct bh_manager *m, struct bh_error *err);
+/* Builds what POLICY (NULL: the skeleton) wants now, from what was seen. */
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);
 void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);

@@ -70,11 +70,30 @@ static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnos
 	return r;
 }
 
-/* Keeps what is in force for the next start. A full disk leaves the daemon degraded, the rules as they are. */
-static void keep(struct bh_manager *m)
+/* What cannot be compiled is refused like what cannot be read: before it takes the place of what works. */
+static int try_policy(struct bh_manager *m, const struct bh_policy *policy, char **ret_error)
+{
+	struct bh_round trial = {0};
+	struct bh_error err = {0};
+	int r;
+
+	if (bh_look(m, &err) < 0)
+		return 0;	/* nothing can be tried; the next look tells what is wrong with the kernel */
+	r = bh_round_build(m, policy, &trial, &err);
+	bh_round_clear(&trial);
+	if (r < 0)
+		*ret_error = strdup(err.msg);
+	return r;
+}
+
+/* A full disk leaves the daemon degraded, the rules as they are. */
+void bh_manager_keep(struct bh_manager *m)
 {
 	struct bh_error err = {0};
 
+	if (!m->config.keep_due)
+		return;
+	m->config.keep_due = false;
 	if (bh_state_keep(m->state_dir, m->config_path, m->config.policy, &err) < 0) {
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "%s", err.msg);
 		(void)bh_strdup(&m->config.keep_error, err.msg);
@@ -91,52 +110,75 @@ static void adopt(struct bh_manager *m, struct bh_policy *policy)
 	bh_policy_free(m->config.policy);
 	m->config.policy = policy;
 	m->config.loaded_usec = now_usec();
+	m->config.keep_due = false;
+}
+
+/* The file's policy, if it is read and compiled; otherwise *RET_ERROR (NULL: out of memory). */
+static struct bh_policy *usable(struct bh_manager *m, char **ret_diagnostics, char **ret_error, int *ret_r)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
+
+	*ret_r = load(m, &policy, ret_diagnostics, ret_error);
+	if (*ret_r == 0)
+		*ret_r = try_policy(m, policy, ret_error);
+	return *ret_r == 0 ? bh_take(policy) : NULL;
+}
+
+/* The last good policy; otherwise *RET_ERROR says what is wrong with it, or stays NULL when none was kept. */
+static struct bh_policy *last_good(struct bh_manager *m, char **ret_error)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
+	struct bh_error err = {0};
+	int r = bh_state_load(m->state_dir, &policy, &err);
+
+	if (r < 0 && r != -ENOENT)
+		*ret_error = strdup(err.msg);
+	if (r == 0)
+		r = try_policy(m, policy, ret_error);
+	return r == 0 ? bh_take(policy) : NULL;
 }
 
 int bh_manager_load_first(struct bh_manager *m)
 {
-	struct bh_policy *policy = NULL;
-	struct bh_error err = {0};
-	_cleanup_free_ char *error = NULL;
+	_cleanup_free_ char *error = NULL, *kept_error = NULL;
+	struct bh_policy *policy;
+	int r;
 
-	if (load(m, &policy, NULL, &error) == 0) {
+	bh_bridges_load(m);
+	policy = usable(m, NULL, &error, &r);
+	if (policy) {
 		adopt(m, policy);
-		keep(m);
+		m->config.keep_due = true;
 		bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
 		return 0;
 	}
 	m->config.error = strdup(error ? error : "out of memory");
-	if (bh_state_load(m->state_dir, &policy, &err) == 0) {
-		adopt(m, policy);
-		if (asprintf(&m->config.reason, "the configuration was refused, the last good one is in force: %s", m->config.error) < 0)
-			m->config.reason = NULL;
-	} else if (asprintf(&m->config.reason, "no valid configuration, containers get nothing: %s", m->config.error) < 0) {
-		m->config.reason = NULL;
-	}
-	if (!m->config.error || !m->config.reason)
+	if (!m->config.error)
 		return -ENOMEM;
+	policy = last_good(m, &kept_error);
+	if (policy) {
+		adopt(m, policy);
+		r = asprintf(&m->config.reason, "the configuration was refused, the last good one is in force: %s", m->config.error);
+	} else {
+		r = asprintf(&m->config.reason, "no valid configuration, containers get nothing: %s%s%s", m->config.error,
+			kept_error ? "; " : "", kept_error ? kept_error : "");
+	}
+	if (r < 0) {
+		m->config.reason = NULL;
+		return -ENOMEM;
+	}
 	bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "%s", m->config.reason);
 	return 0;
 }
 
 int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
 {
-	struct bh_policy *policy = NULL;
-	struct bh_round trial = {0};
-	struct bh_error err = {0};
 	_cleanup_free_ char *error = NULL;
-	int r = load(m, &policy, ret_diagnostics, &error);
+	struct bh_policy *policy;
+	int r;
 
-	/* What cannot be compiled is refused like what cannot be read: before it takes the place of what works. */
-	if (r == 0 && m->seen.host) {
-		r = bh_round_build(m, policy, &trial, &err);
-		bh_round_clear(&trial);
-		if (r < 0) {
-			bh_policy_free(policy);
-			error = strdup(err.msg);
-		}
-	}
-	if (r < 0) {
+	policy = usable(m, ret_diagnostics, &error, &r);
+	if (!policy) {
 		bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path,
 			error ? error : "out of memory");
 		free(m->config.error);
@@ -146,7 +188,7 @@ int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
 	adopt(m, policy);
 	(void)bh_strdup(&m->config.error, NULL);
 	(void)bh_strdup(&m->config.reason, NULL);
-	keep(m);
+	m->config.keep_due = true;
 	bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
 	return 0;
 }

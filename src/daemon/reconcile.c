@@ -72,6 +72,8 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 	bh_vec_foreach(s, &m->sources)
 		if (r == 0)
 			r = inventory_add(round.inventory, (*s)->inventory);
+	if (r == 0)
+		r = bh_bridges_add(m, round.inventory);
 	if (r < 0)
 		bh_fail(err, r, "out of memory");
 	if (r == 0 && policy) {
@@ -83,7 +85,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 		if (r == 0)
 			r = bh_compile_shape(&in, round.wanted, &round.shape, err);
 	} else if (r == 0) {
-		r = bh_compile_skeleton(m->seen.host, &m->features, in.seen, &round.wanted, err);
+		r = bh_compile_skeleton(round.inventory, m->seen.host, &m->features, in.seen, &round.wanted, err);
 		round.shape = r == 0 ? calloc(1, sizeof(*round.shape)) : NULL;
 		if (r == 0 && !round.shape)
 			r = bh_fail(err, -ENOMEM, "out of memory");
@@ -111,11 +113,14 @@ static int refresh_ruleset(struct bh_manager *m, struct bh_error *err)
 		m->seen.ruleset = NULL;
 		r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
 	}
+	if (r < 0) {	/* seen is only what was judged */
+		bh_ruleset_free(m->seen.ruleset);
+		m->seen.ruleset = NULL;
+	}
 	return r;
 }
 
-/* Looks at what is not known. */
-static int refresh(struct bh_manager *m, struct bh_error *err)
+int bh_look(struct bh_manager *m, struct bh_error *err)
 {
 	int r = 0;
 
@@ -326,7 +331,7 @@ static int verify(struct bh_manager *m, struct bh_error *err)
 	int r;
 
 	bh_seen_clear(&m->seen);
-	r = refresh(m, err);
+	r = bh_look(m, err);
 	if (r < 0)
 		return r;
 	r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
@@ -485,6 +490,21 @@ static void round_replace(struct bh_manager *m, struct bh_round *next)
 	bh_round_clear(&old);
 }
 
+/* Nothing of ours is in the kernel and the policy cannot be put there: closed is better than open. */
+static void close_at_least(struct bh_manager *m)
+{
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	struct bh_round skeleton = {0};
+
+	if (!m->seen.ruleset || !m->seen.host || have_tables(m->seen.ruleset))
+		return;
+	if (bh_round_build(m, NULL, &skeleton, NULL) == 0 && bh_diff(skeleton.wanted, m->seen.ruleset, &plan) == 0 &&
+		m->nft->ops->apply(m->nft, plan, NULL) == 0)
+		bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "the policy cannot be put into the kernel: containers get nothing");
+	m->built = true;	/* what is found from now on is our own */
+	bh_round_clear(&skeleton);
+}
+
 int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 {
 	struct bh_round next = {0};
@@ -492,7 +512,7 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 	int r;
 
 	m->rules_hold = false;
-	r = refresh(m, err);
+	r = bh_look(m, err);
 	m->held = r == 0 && must_hold(m);
 	if (m->held)
 		return 0;
@@ -512,6 +532,8 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 		return r < 0 ? bh_fail(err, r, "out of memory") : 0;
 	}
 	/* The kernel is not what it was thought to be: look at all of it. */
+	if (!m->rules_hold)
+		close_at_least(m);
 	bh_round_clear(&next);
 	m->verified = false;
 	bh_seen_clear(&m->seen);

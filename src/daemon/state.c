@@ -4,12 +4,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX (8u << 20)
+#define SUM_FILE ".sum"		/* hidden: what finds the main file and conf.d passes over it */
+#define BRIDGES_FILE "bridges"
 
 static void closedirp(DIR **d)
 {
@@ -75,6 +79,16 @@ static int write_file(const char *path, const struct bh_buf *text)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* FNV-1a, 64 bits: finds what a disk or a hand cut or changed. Who may write here needs no collision. */
+static uint64_t sum(const struct bh_buf *text)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < text->n; i++)
+		h = (h ^ (uint8_t)text->s[i]) * 0x100000001b3ULL;
+	return h;
+}
+
 static int sync_dir(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -82,8 +96,8 @@ static int sync_dir(const char *path)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Copies FILE, a path below FROM, to the same path below TO. */
-static int copy_below(const char *from, const char *to, const char *file)
+/* Copies FILE, a path below FROM, to the same path below TO; its sum goes to SUMS. */
+static int copy_below(const char *from, const char *to, const char *file, struct bh_buf *sums)
 {
 	_cleanup_free_ char *source = join(from, file), *target = join(to, file), *sub = NULL;
 	_cleanup_buf_ struct bh_buf text = {0};
@@ -100,7 +114,45 @@ static int copy_below(const char *from, const char *to, const char *file)
 			return -errno;
 	}
 	r = read_file(source, &text);
-	return r < 0 ? r : write_file(target, &text);
+	if (r == 0)
+		r = write_file(target, &text);
+	if (r == 0)
+		bh_buf_printf(sums, "%016" PRIx64 " %s\n", sum(&text), file);
+	return r;
+}
+
+/* Whether every file that SUM_FILE names is as it was written. Without one (an older version kept them) there is nothing to compare. */
+static int check_sums(const char *good)
+{
+	_cleanup_free_ char *path = join(good, SUM_FILE);
+	_cleanup_buf_ struct bh_buf sums = {0};
+	char *line, *rest = NULL;
+	int r = path ? read_file(path, &sums) : -ENOMEM;
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	if (sums.n == 0)
+		return -EUCLEAN;
+	for (line = strtok_r(sums.s, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		_cleanup_free_ char *file = NULL;
+		_cleanup_buf_ struct bh_buf text = {0};
+		uint64_t want;
+		int at = 0;
+
+		if (sscanf(line, "%16" SCNx64 " %n", &want, &at) != 1 || at != 17 || !line[at] || strstr(line + at, ".."))
+			return -EUCLEAN;
+		file = join(good, line + at);
+		if (!file)
+			return -ENOMEM;
+		r = read_file(file, &text);
+		if (r == -ENOENT || (r == 0 && sum(&text) != want))
+			return -EUCLEAN;
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static bool same_policy(const struct bh_policy *a, const struct bh_policy *b)
@@ -126,11 +178,12 @@ static int verify(const char *dir, const struct bh_policy *policy)
 
 static int write_new(const char *dir, const char *config, const struct bh_policy *policy)
 {
-	_cleanup_free_ char *from = strdup(config);
+	_cleanup_free_ char *from = strdup(config), *sum_path = join(dir, SUM_FILE);
+	_cleanup_buf_ struct bh_buf sums = {0};
 	char *slash = from ? strrchr(from, '/') : NULL;
 	int r = 0;
 
-	if (!from)
+	if (!from || !sum_path)
 		return -ENOMEM;
 	if (slash)
 		slash[slash == from] = '\0';
@@ -139,7 +192,9 @@ static int write_new(const char *dir, const char *config, const struct bh_policy
 	if (mkdir(dir, 0700) < 0)
 		return -errno;
 	for (size_t i = 0; i < policy->files.n && r == 0; i++)
-		r = copy_below(slash ? from : ".", dir, policy->files.v[i]);
+		r = copy_below(slash ? from : ".", dir, policy->files.v[i], &sums);
+	if (r == 0)
+		r = sums.err ? sums.err : write_file(sum_path, &sums);
 	if (r == 0)
 		r = verify(dir, policy);
 	return r < 0 ? r : sync_dir(dir);
@@ -182,7 +237,7 @@ static int find_main(const char *good, char **ret)
 
 		if (!path)
 			return -ENOMEM;
-		if (lstat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (e->d_name[0] != '.' && lstat(path, &st) == 0 && S_ISREG(st.st_mode)) {
 			*ret = bh_take(path);
 			return 0;
 		}
@@ -199,7 +254,59 @@ int bh_state_load(const char *dir, struct bh_policy **ret, struct bh_error *err)
 	if (r == -ENOENT)
 		return bh_fail(err, r, "no configuration was kept in %s", dir);
 	if (r == 0)
+		r = check_sums(good);
+	if (r == 0)
 		r = bh_config_load(path, BH_CONFIG_CONF_D | BH_CONFIG_CHECK_OWNER, ret, &diags);
 	bh_diags_clear(&diags);
+	if (r == -EUCLEAN)
+		return bh_fail(err, r, "the configuration that was kept in %s is damaged", dir);
 	return r < 0 ? bh_fail(err, r, "the configuration that was kept in %s is of no use: %s", dir, strerror(-r)) : 0;
+}
+
+/* What ip-link(8) takes for a name, and no more: the file is read by a program that believes its bridges. */
+static bool is_link_name(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n < IF_NAMESIZE && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n &&
+		strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
+int bh_state_keep_bridges(const char *dir, const struct bh_strv *names)
+{
+	_cleanup_free_ char *path = join(dir, BRIDGES_FILE), *new = join(dir, BRIDGES_FILE ".new");
+	_cleanup_buf_ struct bh_buf text = {0};
+	int r;
+
+	if (!path || !new)
+		return -ENOMEM;
+	for (size_t i = 0; i < names->n && i < BH_STATE_BRIDGES_MAX; i++)
+		if (is_link_name(names->v[i]))
+			bh_buf_printf(&text, "%s\n", names->v[i]);
+	if (text.err)
+		return text.err;
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	(void)unlink(new);
+	r = write_file(new, &text);
+	if (r == 0 && rename(new, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(new);
+	return r < 0 ? r : sync_dir(dir);
+}
+
+int bh_state_load_bridges(const char *dir, struct bh_strv *ret)
+{
+	_cleanup_free_ char *path = join(dir, BRIDGES_FILE);
+	_cleanup_buf_ struct bh_buf text = {0};
+	char *line, *rest = NULL;
+	int r = path ? read_file(path, &text) : -ENOMEM;
+
+	if (r < 0 || text.n == 0)
+		return r == -ENOENT ? 0 : r;
+	for (line = strtok_r(text.s, "\n", &rest); line && r == 0; line = strtok_r(NULL, "\n", &rest))
+		if (is_link_name(line) && ret->n < BH_STATE_BRIDGES_MAX && !bh_strv_has(ret, line))
+			r = bh_strv_push(ret, line);
+	return r;
 }

@@ -5,11 +5,20 @@
 
 #include <bulkhead/config.h>
 
+/* Names of bridges, as many as are remembered. */
+#define BH_STATE_BRIDGES_MAX 4096u
+
 /* Keeps the files of POLICY, which was loaded from CONFIG, in DIR/good: written beside, read back and compared, then exchanged in
  * one step; a crash or a full disk leaves the one before. DIR is made if missing (0700). 0 or -errno. */
 int bh_state_keep(const char *dir, const char *config, const struct bh_policy *policy, struct bh_error *err);
 
-/* Loads what was kept. -ENOENT when there is none. */
+/* Loads what was kept. -ENOENT when there is none; -EUCLEAN when a file is not what was written (a sum lies beside them). */
 int bh_state_load(const char *dir, struct bh_policy **ret, struct bh_error *err);
+
+/* The bridges that runtimes listed, for the next boot: a runtime makes its bridges and starts containers before it answers, and a
+ * bridge with a name of its own is closed only if its name is known. Written beside and renamed. 0 or -errno. */
+int bh_state_keep_bridges(const char *dir, const struct bh_strv *names);
+/* Adds them to *RET; what is no name of an interface is left out. 0, also when there are none, or -errno. */
+int bh_state_load_bridges(const char *dir, struct bh_strv *ret);
 
 #endif

@@ -207,7 +207,7 @@ static inline struct bh_ruleset *world_compile(struct world *w, struct bh_error 
 		world_die("place", err->msg);
 	bh_placement_free(w->placement);
 	in.placement = w->placement = placement;
-	r = w->only_skeleton ? bh_compile_skeleton(w->host, &w->features, w->seen, &out, err) : bh_compile(&in, &out, err);
+	r = w->only_skeleton ? bh_compile_skeleton(NULL, w->host, &w->features, w->seen, &out, err) : bh_compile(&in, &out, err);
 	if (r < 0 && !w->refused)
 		world_die("compile", err->msg);
 	return out;

@@ -46,12 +46,12 @@ static void add_elem(struct bh_set *s, const void *key, size_t n)
 	memcpy(e->key, key, n);
 }
 
-int bh_compile_skeleton(const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
+int bh_compile_skeleton(const struct bh_inventory *inventory, const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,
 	struct bh_ruleset **ret, struct bh_error *err)
 {
 	struct bh_ruleset *r = calloc(1, sizeof(*r));
 
-	(void)host, (void)seen, (void)err;
+	(void)inventory, (void)host, (void)seen, (void)err;
 	add_table(r, BH_FAMILY_INET);
 	add_table(r, BH_FAMILY_BRIDGE);
 	r->tables[BH_FAMILY_INET].flags = r->tables[BH_FAMILY_BRIDGE].flags = bh_table_flags(features);
@@ -83,7 +83,7 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 
 	if (in->policy->deny == BH_DENY_DROP)	/* what the double calls too hard to compile */
 		return bh_fail(err, -E2BIG, "cannot compile this");
-	bh_compile_skeleton(in->host, in->features, in->seen, &r, err);
+	bh_compile_skeleton(in->inventory, in->host, in->features, in->seen, &r, err);
 	members = add_set(r, "members", BH_IP_SADDR);
 	bh_vec_foreach(m, &in->placement->members)
 		if (in->placement->insts.v[m->inst].builtin != BH_BUILTIN_QUARANTINE)
@@ -146,6 +146,7 @@ struct fixture {
 
 static unsigned applied;
 static int apply_fails;
+static bool policy_refused;	/* the kernel takes the skeleton alone */
 
 static const struct bh_nft_ops *fake_ops;
 
@@ -153,6 +154,9 @@ static int counted_apply(struct bh_nft *n, const struct bh_plan *plan, struct bh
 {
 	if (apply_fails)
 		return bh_fail(err, apply_fails, "the kernel says no");
+	bh_vec_foreach(c, &plan->changes)
+		if (policy_refused && c->set)
+			return bh_fail(err, -EOPNOTSUPP, "no such set here");
 	applied++;
 	return fake_ops->apply(n, plan, err);
 }
@@ -231,6 +235,7 @@ static int setup(void **state)
 	f->nft->ops = &f->counting;
 	applied = 0;
 	apply_fails = 0;
+	policy_refused = false;
 	add_link(bh_tc_fake_host(f->tc), 1, "lo", BH_LINK_LOOPBACK, 0);
 	add_link(bh_tc_fake_host(f->tc), BRIDGE_INDEX, BRIDGE, BH_LINK_BRIDGE, 0);
 	add_link(bh_tc_fake_host(f->tc), 9, "veth9", BH_LINK_VETH, BRIDGE_INDEX);
@@ -240,7 +245,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "state/good/bulkhead.yaml", "state/good", "state", "bulkhead.yaml" };
+	static const char *const names[] = { "state/good/bulkhead.yaml", "state/good/.sum", "state/good", "state/bridges", "state",
+		"bulkhead.yaml" };
 	struct fixture *f = *state;
 
 	if (f->m)
@@ -411,6 +417,101 @@ static void test_last_good_configuration(void **state)
 	write_config(f, CONFIG);
 	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
 	bh_manager_run(f->m);
+	assert_state(f, "enforcing");
+}
+
+/* Read, but not to be compiled: as a file that cannot be read. */
+static void test_policy_that_does_not_compile_at_start(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, "version: 1\nmode: enforce\ndeny: drop\n");
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	assert_true(tables_in_kernel(f));
+	assert_int_equal(members_in_kernel(f), 0);
+	assert_state(f, "degraded");
+	assert_non_null(strstr(f->m->config.error, "cannot compile"));
+	write_config(f, CONFIG);
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_state(f, "enforcing");
+}
+
+/* A kernel without our tables that refuses the policy's gets the skeleton: closed is better than open. */
+static void test_policy_that_the_kernel_refuses_at_start(void **state)
+{
+	struct fixture *f = *state;
+	char kept[128];
+
+	snprintf(kept, sizeof(kept), "%s/good", f->state);
+	policy_refused = true;
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 1);
+	turn(f);
+	assert_true(tables_in_kernel(f));
+	assert_int_equal(members_in_kernel(f), 0);
+	assert_state(f, "degraded");
+	assert_false(f->m->ready);
+	assert_int_equal(access(kept, F_OK), -1);	/* never in force, so not the last good one */
+	policy_refused = false;
+	for (int i = 0; i < 50 && f->m->problem; i++)
+		sd_event_run(f->event, 100000);
+	assert_int_equal(members_in_kernel(f), 1);
+	assert_state(f, "enforcing");
+	assert_int_equal(access(kept, F_OK), 0);
+	assert_int_equal(f->m->repairs, 0);
+}
+
+static const struct bh_network *network_in_round(struct fixture *f, const char *bridge)
+{
+	bh_vec_foreach(n, &f->m->round.inventory->networks)
+		if (bh_streq(n->bridge, bridge))
+			return n;
+	return NULL;
+}
+
+/* A boot: the kernel is empty, the runtime does not answer yet, its bridges are closed all the same. */
+static void test_bridges_are_remembered_over_a_boot(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	assert_null(network_in_round(f, BRIDGE));
+	push_snapshot(f, 1);
+	turn(f);
+	assert_non_null(network_in_round(f, BRIDGE));
+	daemon_kill(f);
+	f->nft->ops = f->real;
+	flush_foreign(f);
+	f->nft->ops = &f->counting;
+	daemon_start(f);
+	assert_non_null(network_in_round(f, BRIDGE));
+	push_state(f, BH_RUNTIME_ABSENT);
+	turn(f);
+	assert_non_null(network_in_round(f, BRIDGE));
+	/* One that became the host's own is not. */
+	add_link(bh_tc_fake_host(f->tc), 11, "eth1", BH_LINK_OTHER, BRIDGE_INDEX);
+	bh_tc_fake_host(f->tc)->links.v[bh_tc_fake_host(f->tc)->links.n - 1].physical = true;
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	assert_null(network_in_round(f, BRIDGE));
+}
+
+/* A host that boots has nobody on a bridge: nothing is waited for. */
+static void test_nobody_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	bh_tc_fake_host(f->tc)->links.n--;	/* veth9 */
+	write_config(f, CONFIG);
+	daemon_start(f);
+	assert_true(tables_in_kernel(f));
+	assert_true(f->m->ready);
 	assert_state(f, "enforcing");
 }
 
@@ -808,6 +909,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_start_closes_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_configuration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_good_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy_that_does_not_compile_at_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy_that_the_kernel_refuses_at_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bridges_are_remembered_over_a_boot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nobody_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_without_runtime, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload_without_runtime, setup, teardown),

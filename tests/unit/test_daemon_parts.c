@@ -32,8 +32,8 @@ static int setup(void **state)
 
 static void remove_all(const char *path)
 {
-	static const char *const names[] = { "state/good/conf.d/10.yaml", "state/good/conf.d", "state/good/bulkhead.yaml", "state/good",
-		"state", "conf.d/10.yaml", "conf.d", "bulkhead.yaml", "resolv.conf" };
+	static const char *const names[] = { "state/good/conf.d/10.yaml", "state/good/conf.d", "state/good/bulkhead.yaml",
+		"state/good/.sum", "state/good", "state/bridges", "state", "conf.d/10.yaml", "conf.d", "bulkhead.yaml", "resolv.conf" };
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
 		char p[200];
@@ -115,6 +115,64 @@ static void test_state_round_trip(void **state)
 	again = NULL;
 	assert_int_equal(bh_state_load(kept, &again, &err), 0);
 	assert_int_equal(again->zones.n, 1);
+}
+
+/* What was cut or changed by a disk or a hand is no last good configuration, also where it still reads as one. */
+static void test_state_damaged(void **state)
+{
+	static const char *const damage[] = { "version: 1\nmode: enforce\n", "", GOOD "#" };
+	char config[200], kept[200];
+
+	(void)state;
+	snprintf(config, sizeof(config), "%s/bulkhead.yaml", dir);
+	snprintf(kept, sizeof(kept), "%s/state", dir);
+	write_text("bulkhead.yaml", GOOD);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(damage); i++) {
+		_cleanup_(bh_policy_freep) struct bh_policy *policy = load(config), *again = NULL;
+		struct bh_error err = {0};
+
+		assert_int_equal(bh_state_keep(kept, config, policy, &err), 0);
+		write_text("state/good/bulkhead.yaml", damage[i]);
+		assert_int_equal(bh_state_load(kept, &again, &err), -EUCLEAN);
+		assert_non_null(strstr(err.msg, "damaged"));
+		assert_null(again);
+	}
+	write_text("state/good/bulkhead.yaml", GOOD);
+	write_text("state/good/.sum", "nonsense\n");
+	{
+		struct bh_policy *again = NULL;
+
+		assert_int_equal(bh_state_load(kept, &again, NULL), -EUCLEAN);
+		snprintf(kept, sizeof(kept), "%s/state/good/.sum", dir);
+		assert_int_equal(unlink(kept), 0);	/* as a version before the sums kept it */
+		snprintf(kept, sizeof(kept), "%s/state", dir);
+		if (geteuid() == 0)
+			assert_int_equal(bh_state_load(kept, &again, NULL), 0);
+		bh_policy_free(again);
+	}
+}
+
+static void test_state_bridges(void **state)
+{
+	_cleanup_(bh_strv_clear) struct bh_strv names = {0}, again = {0};
+	char kept[200];
+
+	(void)state;
+	snprintf(kept, sizeof(kept), "%s/state", dir);
+	assert_int_equal(bh_state_load_bridges(kept, &again), 0);
+	assert_int_equal(again.n, 0);
+	assert_int_equal(bh_strv_push(&names, "docker0"), 0);
+	assert_int_equal(bh_strv_push(&names, "a\nb"), 0);	/* no name of an interface */
+	assert_int_equal(bh_strv_push(&names, "my.bridge-1"), 0);
+	assert_int_equal(bh_state_keep_bridges(kept, &names), 0);
+	assert_int_equal(bh_state_load_bridges(kept, &again), 0);
+	assert_int_equal(again.n, 2);
+	assert_true(bh_strv_has(&again, "docker0") && bh_strv_has(&again, "my.bridge-1"));
+	write_text("state/bridges", "ok0\n../etc\nbr*\nsixteencharacters\nok0\n\n");
+	bh_strv_clear(&again);
+	assert_int_equal(bh_state_load_bridges(kept, &again), 0);
+	assert_int_equal(again.n, 1);
+	assert_true(bh_state_keep_bridges("/proc/bulkhead", &names) < 0);
 }
 
 static void test_state_file_changed_meanwhile(void **state)
@@ -300,6 +358,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_state_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state_bridges, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_file_changed_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_unwritable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
