@@ -13,6 +13,7 @@ struct bh_features {
 	bool ifb;		/* IFB devices */
 	bool htb;
 	bool fq_codel;
+	bool no_br_netfilter;	/* frames between ports of one bridge are seen by no IP rule, whatever the bridge's flags say */
 	bool table_persist;	/* NFT_TABLE_F_PERSIST (6.9): our tables are owned, and outlive their owner */
 };
 

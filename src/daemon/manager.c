@@ -10,7 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#define POLL_USEC (10 * 1000000ULL)		/* sysctls and bridge flags have no notifications: SPEC, promise 9 */
+#define POLL_USEC (4 * 1000000ULL)		/* what has no notifications is put back within 10 s, on a busy host too */
 #define START_USEC (5 * 1000000ULL)		/* a runtime that neither answers nor fails is not waited for longer */
 #define RETRY_MIN_USEC (50 * 1000ULL)
 #define RETRY_MAX_USEC (5 * 1000000ULL)
@@ -57,6 +57,8 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 			lost->reason ? ": " : "", lost->reason ? lost->reason : "");
 	else if (m->held && bh_manager_settled(m))
 		n = asprintf(&reason, "no runtime answers: the rules that were found in the kernel are kept");
+	else if (m->features.no_br_netfilter)
+		n = asprintf(&reason, "packets between containers of one bridge are not judged: br_netfilter is not loaded (modprobe br_netfilter)");
 	else if (m->config.keep_error)
 		n = asprintf(&reason, "%s", m->config.keep_error);
 	else if (m->round.shape && (m->round.shape->missing[BH_EGRESS] || m->round.shape->missing[BH_INGRESS]))
@@ -187,7 +189,13 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (sd_event_source_set_time_relative(source, POLL_USEC) >= 0)
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	bh_seen_clear(&m->seen);
+	bh_features_look(&m->features);
+	bh_host_free(m->seen.host);
+	m->seen.host = NULL;
+	/* All the rest tells by itself; that it did is looked at less often. */
+	m->looked = !m->looked;
+	if (m->looked)
+		bh_seen_clear(&m->seen);
 	bh_manager_dirty(m);
 	return 0;
 }
@@ -398,6 +406,7 @@ int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
 		r = bh_nft_probe(&p->features, err);
 	if (r == 0)
 		r = bh_tc_probe(&p->features, err);
+	bh_features_look(&p->features);
 	if (r == 0)
 		r = bh_features_mask(&p->features, getenv(BH_MASK_VARIABLE), err);
 	if (r < 0) {

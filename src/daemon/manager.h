@@ -81,6 +81,7 @@ struct bh_manager {
 	bool held;			/* what was found in the kernel is kept until a runtime answers */
 	bool started;			/* the runtimes' time to answer is over */
 	bool ready;
+	bool looked;			/* the last poll looked at everything, the next one only at what never tells */
 	bool once;			/* ends the loop when in sync */
 	unsigned failures;
 	char *problem;			/* of the last reconcile, or NULL */
@@ -160,6 +161,8 @@ int bh_look(struct bh_manager *m, struct bh_error *err);
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);
 void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);
+/* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
+bool bh_flags_undone(const struct bh_manager *m);
 
 /* ids.c: sets in MEMORY the numbers by which SEEN knows the zones of P, which was placed with MEMORY. *RET_CHANGED: P is to be placed
  * again. 0 or -ENOMEM. */
@@ -168,6 +171,8 @@ int bh_ids_recover(struct bh_memory *memory, const struct bh_placement *p, const
 /* features.c: the test switch. Takes the features that NAMES (of struct bh_features, with commas; NULL: none) lists out of F, as if the
  * kernel had none of them. -EINVAL for a name that does not exist. */
 #define BH_MASK_VARIABLE "BULKHEAD_TEST_MASK"
+/* Looks (again) for what may come and go while we run: br_netfilter. */
+void bh_features_look(struct bh_features *f);
 int bh_features_mask(struct bh_features *f, const char *names, struct bh_error *err);
 
 /* owner.c: makes us the owner of the tables in m->seen that persist and have none, where the kernel can. *RET_TAKEN: it did, look again. */

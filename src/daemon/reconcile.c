@@ -149,13 +149,12 @@ static void log_plan(struct bh_manager *m, int priority, const char *event, cons
 		bh_log(&m->log, priority, event, "... %zu changes in all", plan->changes.n);
 }
 
-/* Whether a bridge shows a flag off that the kernel's memory says we switched on. */
-static bool flags_undone(const struct bh_manager *m)
+bool bh_flags_undone(const struct bh_manager *m)
 {
 	static const char *const names[] = { "nf_call4", "nf_call6" };
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
-		const struct bh_set *set = m->round.wanted ?
+		const struct bh_set *set = m->round.wanted && m->seen.host ?
 			bh_table_set(&m->round.wanted->tables[BH_FAMILY_INET], names[i]) : NULL;
 
 		if (!set)
@@ -211,7 +210,7 @@ static int count_drift(struct bh_manager *m, const struct bh_round *next)
 	if (r < 0)
 		return r;
 	shape = !bh_shape_equal(next->shape, m->seen.shape);
-	if (plan->changes.n == 0 && !shape && !flags_undone(m))
+	if (plan->changes.n == 0 && !shape && !bh_flags_undone(m))
 		return 0;
 	r = same_round(&m->round, next, &same);
 	if (r < 0 || !same)
@@ -248,7 +247,7 @@ static bool must_hold(const struct bh_manager *m)
 /* Switches on what the wanted memory sets name; they are in the kernel by now, so that teardown finds them whatever happens. */
 static int apply_flags(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 {
-	if (!flags_undone(m))
+	if (!bh_flags_undone(m))
 		return 0;
 	bh_vec_foreach(l, &m->seen.host->links) {
 		const struct bh_table *t = &m->round.wanted->tables[BH_FAMILY_INET];

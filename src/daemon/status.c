@@ -323,7 +323,7 @@ static bool in_sync(struct bh_manager *m, const struct bh_ruleset *ruleset, cons
 	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
 
 	return m->round.wanted && bh_diff(m->round.wanted, ruleset, &plan) == 0 && plan->changes.n == 0 &&
-		bh_shape_equal(m->round.shape, shape);
+		bh_shape_equal(m->round.shape, shape) && !bh_flags_undone(m);
 }
 
 int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
