@@ -153,6 +153,27 @@ static int ns_open(const char *pid, const char *ns)
 	return fd;
 }
 
+/* What a service manager hands over (sd_listen_fds(3)): the descriptors that BH_LISTEN_FDS lists become 3, 4, …; the process that runs
+ * the command is the one that may take them. Those listed are all above that range. */
+static void hand_over(void)
+{
+	const char *list = getenv("BH_LISTEN_FDS");
+	char text[32];
+	int n = 0;
+
+	for (; list && *list; n++) {
+		must(dup2((int)strtol(list, (char **)&list, 10), 3 + n), "BH_LISTEN_FDS");
+		list += *list == ',';
+	}
+	unsetenv("BH_LISTEN_FDS");
+	if (n == 0)
+		return;
+	snprintf(text, sizeof(text), "%d", n);
+	setenv("LISTEN_FDS", text, 1);
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	setenv("LISTEN_PID", text, 1);
+}
+
 static int enter(const char *pid, const char *netns, const char *cpid, char **cmd)
 {
 	static const char *names[] = {"uts", "net", "pid", "mnt"};
@@ -185,6 +206,7 @@ static int enter(const char *pid, const char *netns, const char *cpid, char **cm
 		signal(SIGHUP, SIG_DFL);
 		signal(SIGUSR1, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		hand_over();
 		execvp(cmd[0], cmd);
 		fprintf(stderr, "labns: %s: %s\n", cmd[0], strerror(errno));
 		_exit(127);
