@@ -50,7 +50,8 @@ struct bh_runtime_ops {
 	const char *kind;		/* "docker" */
 	int (*start)(struct bh_runtime *r, struct bh_error *err);	/* begins to connect; returns at once */
 	void (*resync)(struct bh_runtime *r);		/* asks for a full snapshot */
-	void (*look)(struct bh_runtime *r);		/* something unexplained was seen (a new port): list networks again */
+	void (*look)(struct bh_runtime *r, const char *bridge);	/* something unexplained was seen on a bridge (a new port, a build
+								 * whose port went): who is in its networks is asked again */
 	struct bh_runtime_stats (*stats)(const struct bh_runtime *r);
 	void (*free)(struct bh_runtime *r);
 };

@@ -9,8 +9,6 @@ static const struct {
 	const char *word;
 } unenforced[] = {
 	{BH_IN_ZONE, "connections"},
-	{BH_IN_KIND, "build"},
-	{BH_IN_RULE, "build"},
 };
 
 bool bh_cfg_unenforced(struct bh_cfg *c, enum bh_unenforced_place place, const char *word, const struct bh_loc *loc)

@@ -378,8 +378,8 @@ void bh_manager_free(struct bh_manager *m)
 	free(m->config.keep_error);
 	free(m->problem);
 	free(m->reload_diagnostics);
-	bh_vec_clear(&m->unexplained);
 	bh_strv_clear(&m->bridges);
+	bh_strange_clear(&m->strange);
 	bh_told_clear(m->told.v, m->told.n);
 	bh_vec_clear(&m->told);
 	bh_vec_clear(&m->waiting);

@@ -59,6 +59,14 @@ struct bh_told {
 };
 void bh_told_clear(struct bh_told *t, size_t n);
 
+/* What on container bridges no runtime has explained yet. */
+struct bh_strange {
+	BH_VEC(int) ports;		/* ifindexes of ports that runtimes were asked about, sorted */
+	size_t gone;			/* image builds that have lost their port */
+	unsigned tries;			/* how often was asked since something was new */
+	sd_event_source *timer;
+};
+
 struct bh_manager {
 	sd_event *event;
 	struct bh_log log;
@@ -88,7 +96,7 @@ struct bh_manager {
 	uint64_t repairs;
 	uint64_t since_usec;
 	struct bh_strv bridges;		/* that runtimes listed last, in this life or the one before */
-	BH_VEC(int) unexplained;	/* ifindexes of ports that runtimes were asked about, sorted */
+	struct bh_strange strange;
 	BH_VEC(struct bh_told) told;
 	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
 	char *reload_diagnostics;
@@ -152,6 +160,12 @@ void bh_bridges_load(struct bh_manager *m);
 int bh_bridges_add(const struct bh_manager *m, struct bh_inventory *inventory);
 /* When every runtime has told: what it has is remembered. A file that cannot be written is told, once for each change. */
 void bh_bridges_keep(struct bh_manager *m);
+
+/* strange.c: asks the runtimes about bridges where a port is that no endpoint explains: an image build, which no event tells of, or a
+ * container whose event is late or lost; and where a build has lost its port. Again after 10 ms, 20 ms, … until it is explained, ten
+ * times. After each look that left the kernel in line. 0 or -ENOMEM. */
+int bh_strange_look(struct bh_manager *m);
+void bh_strange_clear(struct bh_strange *s);
 
 /* reconcile.c: one look: observe, build, apply, verify. 0 in sync, or held; -errno: look again, later. */
 int bh_reconcile(struct bh_manager *m, struct bh_error *err);

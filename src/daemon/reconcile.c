@@ -350,85 +350,6 @@ static int verify(struct bh_manager *m, struct bh_error *err)
 	return 0;
 }
 
-static int int_cmp(const void *a, const void *b)
-{
-	int x = *(const int *)a, y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
-
-struct ints {
-	BH_VEC(int) v;
-};
-
-static void ints_clear(struct ints *i)
-{
-	bh_vec_clear(&i->v);
-}
-
-static bool ints_have(const struct ints *i, int x)
-{
-	return i->v.n > 0 && bsearch(&x, i->v.v, i->v.n, sizeof(x), int_cmp);
-}
-
-static void ints_sort(struct ints *i)
-{
-	if (i->v.n > 1)
-		qsort(i->v.v, i->v.n, sizeof(int), int_cmp);
-}
-
-/* The container bridges that are there, and the ports that endpoints explain. */
-static int list_known(const struct bh_manager *m, struct ints *bridges, struct ints *ports)
-{
-	bh_vec_foreach(n, &m->round.inventory->networks) {
-		const struct bh_link *l = n->bridge ? bh_host_link_named(m->seen.host, n->bridge) : NULL;
-
-		if (l && bh_vec_push(&bridges->v, l->ifindex) < 0)
-			return -ENOMEM;
-	}
-	if (m->round.placement)
-		bh_vec_foreach(member, &m->round.placement->members)
-			bh_vec_foreach(a, &member->attachments)
-				if (a->port_ifindex && bh_vec_push(&ports->v, a->port_ifindex) < 0)
-					return -ENOMEM;
-	ints_sort(bridges);
-	ints_sort(ports);
-	return 0;
-}
-
-/* A port on one of our bridges that no endpoint explains: an image build, or a container whose event was lost. The runtimes are
- * asked once for each such port. */
-static int ask_about_ports(struct bh_manager *m)
-{
-	_cleanup_(ints_clear) struct ints bridges = {0}, ports = {0}, unexplained = {0};
-	struct ints before = {0};	/* borrowed from the manager */
-	bool fresh = false;
-	int r = list_known(m, &bridges, &ports);
-
-	before.v.v = m->unexplained.v;
-	before.v.n = m->unexplained.n;
-	bh_vec_foreach(l, &m->seen.host->links) {
-		if (!ints_have(&bridges, l->master) || ints_have(&ports, l->ifindex))
-			continue;
-		fresh = fresh || !ints_have(&before, l->ifindex);
-		if (r == 0)
-			r = bh_vec_push(&unexplained.v, l->ifindex);
-	}
-	if (r < 0)
-		return r;
-	ints_sort(&unexplained);
-	bh_vec_clear(&m->unexplained);
-	m->unexplained.v = unexplained.v.v;
-	m->unexplained.n = unexplained.v.n;
-	m->unexplained.cap = unexplained.v.cap;
-	memset(&unexplained, 0, sizeof(unexplained));
-	if (fresh)
-		bh_vec_foreach(s, &m->sources)
-			if ((*s)->runtime && (*s)->runtime->ops->look)
-				(*s)->runtime->ops->look((*s)->runtime);
-	return 0;
-}
-
 /* The zone that was last told for a container; HINT is where it is when nothing moved. */
 static const char *told_zone(const struct bh_manager *m, const char *id, size_t hint)
 {
@@ -527,7 +448,7 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 		r = verify(m, err);
 	if (r == 0) {
 		m->verified = true;
-		r = ask_about_ports(m);
+		r = bh_strange_look(m);
 		return r < 0 ? bh_fail(err, r, "out of memory") : 0;
 	}
 	/* The kernel is not what it was thought to be: look at all of it. */

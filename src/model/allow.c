@@ -97,12 +97,12 @@ static int ref_ends(const struct bh_policy *p, const struct bh_zone_ref *ref, bo
 	case BH_BUILTIN_NONE:
 		return bh_vec_push(&out->v, e);
 	case BH_BUILTIN_CONTAINERS:
-		return ends_add_zones(p, true, out);
+		return ends_add_zones(p, true, out) < 0 ? -ENOMEM : ends_add_builtin(p, BH_BUILTIN_BUILD, out);
 	case BH_BUILTIN_WORLD:
 	case BH_BUILTIN_ANY:
 		if (ref->builtin == BH_BUILTIN_ANY &&
 			(ends_add_builtin(p, BH_BUILTIN_HOST, out) < 0 || ends_add_zones(p, false, out) < 0 ||
-				(is_to && ends_add_builtin(p, BH_BUILTIN_DNS, out) < 0)))
+				ends_add_builtin(p, BH_BUILTIN_BUILD, out) < 0 || (is_to && ends_add_builtin(p, BH_BUILTIN_DNS, out) < 0)))
 			return -ENOMEM;
 		if (ends_add_builtin(p, BH_BUILTIN_LAN, out) < 0)
 			return -ENOMEM;

@@ -291,11 +291,12 @@ static void docker_resync(struct bh_runtime *r)
 	(void)sd_event_source_set_enabled(d->wake, SD_EVENT_ONESHOT);
 }
 
-static void docker_look(struct bh_runtime *r)
+static void docker_look(struct bh_runtime *r, const char *bridge)
 {
 	struct bh_docker *d = (struct bh_docker *)r;
 
-	d->networks_wanted = true;
+	if (!bh_docker_model_mark_bridge(&d->model, bridge))
+		d->networks_wanted = true;
 	(void)sd_event_source_set_enabled(d->wake, SD_EVENT_ONESHOT);
 }
 

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <string.h>
 
+#define BUILD_ID 25
+
 static bool is_hex(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -18,6 +20,11 @@ static bool is_hex(const char *s, size_t n)
 bool bh_docker_is_container_id(const char *s)
 {
 	return s && strlen(s) == 64 && is_hex(s, 64);
+}
+
+bool bh_docker_is_build_id(const char *s)
+{
+	return s && strlen(s) == BUILD_ID && strspn(s, "0123456789abcdefghijklmnopqrstuvwxyz") == BUILD_ID;
 }
 
 bool bh_docker_is_id(const char *s)

@@ -36,6 +36,7 @@ struct bh_docker_event {
 struct bh_docker_attachment {
 	char *container;	/* an id, or something else: "ep-…" for an endpoint without a sandbox, a BuildKit id */
 	struct bh_endpoint endpoint;
+	bool build;		/* BuildKit's: the endpoint has no container, and its name is its sandbox's id */
 };
 struct bh_docker_network {
 	struct bh_network network;
@@ -60,6 +61,8 @@ typedef BH_VEC(struct bh_docker_network) bh_docker_networks;
 
 /* 64 lower-case hexadecimal digits. */
 bool bh_docker_is_container_id(const char *s);
+/* 25 lower-case letters and digits, as github.com/moby/buildkit/identity, NewID() makes them. A container never has such an id. */
+bool bh_docker_is_build_id(const char *s);
 /* 1 to 64 letters and digits: safe in a request's path. */
 bool bh_docker_is_id(const char *s);
 /* "sha256:" and 64 hexadecimal digits, or letters and digits alone. */

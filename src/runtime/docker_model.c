@@ -146,6 +146,7 @@ void bh_docker_model_clear(struct bh_docker_model *m)
 	for (size_t i = 0; i < m->networks.n; i++)
 		net_free(m->networks.v[i]);
 	bh_vec_clear(&m->networks);
+	bh_containers_clear(&m->builds);
 	for (size_t i = 0; i < m->images.n; i++) {
 		m->images.v[i]->busy = false;
 		m->images.v[i]->ask = m->images.v[i]->state != BH_IMAGE_KNOWN;
@@ -357,6 +358,16 @@ int bh_docker_model_networks(struct bh_docker_model *m, uint64_t seq, bh_docker_
 	return 0;
 }
 
+bool bh_docker_model_mark_bridge(struct bh_docker_model *m, const char *bridge)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < m->networks.n; i++)
+		if (bh_streq(m->networks.v[i]->base.network.bridge, bridge))
+			found = m->networks.v[i]->marked = true;
+	return found;
+}
+
 /* Tells of every container that is in one state of a network or the other. */
 static int tell_attached(struct bh_docker_model *m, const struct bh_docker_network *net)
 {
@@ -418,6 +429,8 @@ int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const c
 		r = tell_attached(m, &old);
 	if (r == 0)
 		r = tell_attached(m, &n->base);
+	if (r == 0)
+		r = bh_docker_model_tell_builds(m);
 	r2 = bh_docker_model_tell_network(m, n);
 	bh_docker_network_clear(&old);
 	return r < 0 ? r : r2;

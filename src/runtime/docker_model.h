@@ -53,6 +53,7 @@ struct bh_docker_model {
 	BH_VEC(struct bh_docker_container *) containers;	/* by id */
 	BH_VEC(struct bh_docker_net *) networks;		/* by id */
 	BH_VEC(struct bh_docker_image *) images;		/* by id */
+	bh_containers builds;	/* image builds as told, by id; docker_build.c */
 	bool quiet;		/* nothing is told before the first snapshot */
 	bh_runtime_fn fn;
 	void *userdata;
@@ -88,12 +89,22 @@ int bh_docker_model_died(struct bh_docker_model *m, uint64_t seq, const char *id
 int bh_docker_model_connected(struct bh_docker_model *m, const char *id, const char *network);
 int bh_docker_model_disconnected(struct bh_docker_model *m, const char *id, const char *network);
 
+/* Networks on that bridge are to be looked at. False when none is known to be. */
+bool bh_docker_model_mark_bridge(struct bh_docker_model *m, const char *bridge);
+
+/* docker_build.c: what networks show of image builds. Tells differences; nothing while quiet. */
+int bh_docker_model_tell_builds(struct bh_docker_model *m);
+/* Remembers all of them as told, and appends structure copies to a snapshot. */
+int bh_docker_model_snapshot_builds(struct bh_docker_model *m, struct bh_inventory *ret);
+
 /* Tells everything, and from now on differences. */
 int bh_docker_model_snapshot(struct bh_docker_model *m);
 
 /* docker_tell.c: tells what of an object differs from what was told; nothing while quiet. */
 int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *c);
 int bh_docker_model_tell_network(struct bh_docker_model *m, struct bh_docker_net *n);
+int bh_docker_endpoint_copy(struct bh_container *dst, const struct bh_endpoint *src);	/* appended */
+bool bh_docker_container_equal(const struct bh_container *a, const struct bh_container *b);
 /* The endpoint of a container in a network, or NULL. */
 struct bh_docker_attachment *bh_docker_net_find(const struct bh_docker_net *n, const char *container);
 

@@ -133,6 +133,9 @@ static int attachments_decode(const json_t *o, struct bh_docker_network *n, int 
 			r = endpoint_decode(j, n->network.id, &a->endpoint);
 		if (r < 0)
 			return r;
+		/* moby, builder/builder-next/executor_unix.go: one id for the sandbox and the endpoint's name. The name alone would
+		 * be anybody's choice. */
+		a->build = bh_docker_is_build_id(key) && bh_streq(bh_json_string(j, "Name", err), key);
 	}
 	if (n->attachments.n > 1)
 		qsort(n->attachments.v, n->attachments.n, sizeof(*n->attachments.v), attachment_cmp);

@@ -32,7 +32,7 @@ static bool published_equal(const struct bh_published *a, const struct bh_publis
 		bh_addr_cmp(&a->host, &b->host) == 0;
 }
 
-static bool container_equal(const struct bh_container *a, const struct bh_container *b)
+bool bh_docker_container_equal(const struct bh_container *a, const struct bh_container *b)
 {
 	if (!bh_streq(a->id, b->id) || !bh_streq(a->name, b->name) || !bh_streq(a->image, b->image) ||
 		!bh_streq(a->image_id, b->image_id) || !bh_streq(a->netns_owner, b->netns_owner) || a->flaw != b->flaw ||
@@ -93,24 +93,31 @@ static int add_image_labels(const struct bh_docker_model *m, const struct bh_con
 	return labels_copy(image->labels.v.v, image->labels.v.n, dst);
 }
 
+int bh_docker_endpoint_copy(struct bh_container *dst, const struct bh_endpoint *src)
+{
+	struct bh_endpoint *e = bh_vec_add(&dst->endpoints);
+
+	if (!e || bh_strdup(&e->id, src->id) < 0 || bh_strdup(&e->network_id, src->network_id) < 0)
+		return -ENOMEM;
+	e->mac = src->mac;
+	e->has_mac = src->has_mac;
+	bh_vec_foreach(addr, &src->addrs)
+		if (bh_vec_push(&e->addrs, *addr) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 static int add_endpoints(const struct bh_docker_model *m, const char *id, struct bh_container *dst)
 {
 	for (size_t i = 0; i < m->networks.n; i++) {
 		const struct bh_docker_attachment *a = bh_docker_net_find(m->networks.v[i], id);
 		const char *driver = m->networks.v[i]->base.network.driver;
-		struct bh_endpoint *e;
 
 		/* in the networks `host` and `none` nobody has an interface of that network */
 		if (!a || m->networks.v[i]->base.flawed || bh_streq(driver, "host") || bh_streq(driver, "null"))
 			continue;
-		e = bh_vec_add(&dst->endpoints);
-		if (!e || bh_strdup(&e->id, a->endpoint.id) < 0 || bh_strdup(&e->network_id, a->endpoint.network_id) < 0)
+		if (bh_docker_endpoint_copy(dst, &a->endpoint) < 0)
 			return -ENOMEM;
-		e->mac = a->endpoint.mac;
-		e->has_mac = a->endpoint.has_mac;
-		bh_vec_foreach(addr, &a->endpoint.addrs)
-			if (bh_vec_push(&e->addrs, *addr) < 0)
-				return -ENOMEM;
 	}
 	return 0;
 }
@@ -179,7 +186,7 @@ int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *
 	r = container_compose(m, c, &now);
 	if (r < 0)
 		return r;
-	if (container_equal(&now, &c->told)) {
+	if (bh_docker_container_equal(&now, &c->told)) {
 		bh_container_clear(&now);
 		return 0;
 	}
@@ -238,7 +245,7 @@ static int snapshot_build(struct bh_docker_model *m, struct bh_inventory *ret)
 		if (container_compose(m, c, &c->told) < 0 || bh_vec_push(&ret->containers, c->told) < 0)
 			return -ENOMEM;
 	}
-	return 0;
+	return bh_docker_model_snapshot_builds(m, ret);
 }
 
 int bh_docker_model_snapshot(struct bh_docker_model *m)

@@ -20,8 +20,9 @@ static void fake_resync(struct bh_runtime *r)
 	((struct fake *)r)->stats.resyncs++;
 }
 
-static void fake_look(struct bh_runtime *r)
+static void fake_look(struct bh_runtime *r, const char *bridge)
 {
+	(void)bridge;
 	((struct fake *)r)->stats.events++;
 }
 

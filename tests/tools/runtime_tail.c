@@ -145,7 +145,7 @@ static int asked(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	if (strstr(buf, "resync"))
 		r->ops->resync(r);
 	if (strstr(buf, "look"))
-		r->ops->look(r);
+		r->ops->look(r, "unknown");
 	if (strstr(buf, "stats"))
 		print(json_pack("{ss sI sI sI}", "kind", "stats", "events", (json_int_t)st.events, "resyncs",
 			(json_int_t)st.resyncs, "errors", (json_int_t)st.errors));

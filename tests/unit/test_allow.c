@@ -70,6 +70,7 @@ static void plain_rules_are_pairs(void **state)
 	assert_pairs("  - {from: [web, office], to: [api, web]}\n", "web>api web>web office>api office>web");
 	assert_pairs("  - {from: web, to: metadata}\n", "web>metadata");
 	assert_pairs("  - {from: web, to: quarantine}\n", "web>quarantine");
+	assert_pairs("  - {from: build, to: [internet, web]}\n", "build>internet build>web");
 }
 
 static void unions_are_taken_apart(void **state)
@@ -79,26 +80,26 @@ static void unions_are_taken_apart(void **state)
 	assert_pairs("  - {from: [world, lan], to: web}\n", "lan>web internet>web");
 	assert_pairs("  - {from: containers, to: dns}\n",
 		"web>dns(tcp/53, udp/53) api>dns(tcp/53, udp/53) project>dns(tcp/53, udp/53) front>dns(tcp/53, udp/53) "
-		"net>dns(tcp/53, udp/53)");
-	assert_pairs("  - {from: web, to: containers}\n", "web>web web>api web>project web>front web>net");
-	assert_pairs("  - {from: host, to: any}\n", "host>web host>api host>project host>front host>net");
-	assert_pairs("  - {from: office, to: any}\n", "office>web office>api office>project office>front office>net");
-	assert_pairs("  - {from: any, to: lan}\n", "web>lan api>lan project>lan front>lan net>lan");
+		"net>dns(tcp/53, udp/53) build>dns(tcp/53, udp/53)");
+	assert_pairs("  - {from: web, to: containers}\n", "web>web web>api web>project web>front web>net web>build");
+	assert_pairs("  - {from: host, to: any}\n", "host>web host>api host>project host>front host>net host>build");
+	assert_pairs("  - {from: office, to: any}\n", "office>web office>api office>project office>front office>net office>build");
+	assert_pairs("  - {from: any, to: lan}\n", "web>lan api>lan project>lan front>lan net>lan build>lan");
 	assert_pairs("  - {from: any, to: quarantine}\n",
 		"host>quarantine web>quarantine api>quarantine project>quarantine front>quarantine net>quarantine "
-		"office>quarantine lan>quarantine internet>quarantine");
+		"office>quarantine build>quarantine lan>quarantine internet>quarantine");
 	assert_pairs("  - {from: web, to: any}\n",
-		"web>host web>api web>project web>front web>net web>office web>dns(tcp/53, udp/53) web>lan web>internet");
+		"web>host web>api web>project web>front web>net web>office web>build web>dns(tcp/53, udp/53) web>lan web>internet");
 }
 
 static void any_never_opens_a_zone_to_itself(void **state)
 {
 	(void)state;
-	assert_pairs("  - {from: any, to: web}\n", "host>web api>web project>web front>web net>web office>web lan>web internet>web");
+	assert_pairs("  - {from: any, to: web}\n", "host>web api>web project>web front>web net>web office>web build>web lan>web internet>web");
 	assert_pairs("  - {from: [any, web], to: web}\n",
-		"host>web api>web project>web front>web net>web office>web lan>web internet>web web>web");
+		"host>web api>web project>web front>web net>web office>web build>web lan>web internet>web web>web");
 	assert_pairs("  - {from: any, to: \"project:a\"}\n",
-		"host>project:a web>project:a api>project:a front>project:a net>project:a office>project:a lan>project:a "
+		"host>project:a web>project:a api>project:a front>project:a net>project:a office>project:a build>project:a lan>project:a "
 		"internet>project:a");
 }
 
@@ -113,7 +114,7 @@ static void families_join_values(void **state)
 	assert_pairs("  - {from: [project, \"project:a\"], to: project}\n", "project=project project:a>project");
 	assert_pairs("  - {from: [project, \"project:a\"], to: web}\n", "project>web");
 	assert_pairs("  - {from: [project, containers], to: \"project:a\"}\n",
-		"project>project:a web>project:a api>project:a front>project:a net>project:a");
+		"project>project:a web>project:a api>project:a front>project:a net>project:a build>project:a");
 }
 
 static void dns_is_port_53_only(void **state)

@@ -33,7 +33,8 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		bh_buf_printf(&w->said, "snapshot %zu %zu\n", msg->inventory->networks.n, msg->inventory->containers.n);
 		break;
 	case BH_RUNTIME_MSG_CONTAINER:
-		bh_buf_printf(&w->said, "%.2s %s ends=%zu pid=%d image=%zu%s\n", msg->container->id, states[msg->container->state],
+		bh_buf_printf(&w->said, "%.2s %s%s ends=%zu pid=%d image=%zu%s\n", msg->container->id,
+			msg->container->kind == BH_KIND_BUILD ? "build " : "", states[msg->container->state],
 			msg->container->endpoints.n, (int)msg->container->pid, msg->container->image_labels.n,
 			msg->container->flaw ? " flaw" : "");
 		break;
@@ -304,6 +305,48 @@ static void networks_go_after_their_members(void **state)
 	assert_true(bh_docker_model_container(&w->m, C2)->marked);
 }
 
+/* BuildKit's steps stand in their network alone: the key and the name are one id of 25 characters. */
+static void build(struct world *w, uint64_t seq, const char *key, const char *name)
+{
+	_cleanup_buf_ struct bh_buf t = {0};
+	_cleanup_(bh_docker_network_clear) struct bh_docker_network n = {0};
+
+	bh_buf_puts(&t, "{\"Id\":\"" N1 "\",\"Name\":\"n\",\"Driver\":\"bridge\",\"Containers\":{");
+	if (key)
+		bh_buf_printf(&t, "\"%s\":{\"Name\":\"%s\",\"IPv4Address\":\"10.0.0.7/24\",\"MacAddress\":\"02:00:00:00:00:07\"}",
+			key, name);
+	bh_buf_puts(&t, "}}");
+	assert_int_equal(bh_docker_decode_network(t.s, t.n, &n), 0);
+	assert_int_equal(bh_docker_model_set_network(&w->m, seq, N1, &n), 0);
+}
+
+static void builds_are_told_from_their_network(void **state)
+{
+	static const char step[] = "tg5a3m6zt0uob6y4qwxxbm676";
+	struct world *w = *state;
+
+	list(w, 1, NULL, NULL, NULL);
+	build(w, 2, step, step);
+	said(w, "");
+	assert_int_equal(bh_docker_model_snapshot(&w->m), 0);
+	said(w, "snapshot 1 1\n");
+	build(w, 3, step, step);
+	said(w, "");
+	build(w, 4, NULL, NULL);
+	said(w, "tg gone\n");
+	/* a sandbox is not joined yet; names that anybody may choose; a container's id is none of a build's */
+	build(w, 5, "ep-fd22e552ec07a3ecb0140359e04c9da341763edf486ea83c8d79f9b78a41cccb", step);
+	build(w, 6, step, "web");
+	build(w, 7, "TG5a3m6zt0uob6y4qwxxbm676", "TG5a3m6zt0uob6y4qwxxbm676");
+	build(w, 8, "ingress-sbox", "ingress-sbox");
+	build(w, 9, C1, C1);
+	said(w, "");
+	build(w, 10, step, step);
+	said(w, "tg build running ends=1 pid=0 image=0\n");
+	assert_int_equal(bh_docker_model_set_network(&w->m, 11, N1, NULL), 0);
+	said(w, "tg gone\naa net gone\n");
+}
+
 static void start_that_fails(void **state)
 {
 	struct world *w = *state;
@@ -329,6 +372,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(die_drops_at_once_and_for_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(disconnect_beats_the_answer_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(networks_go_after_their_members, setup, teardown),
+		cmocka_unit_test_setup_teardown(builds_are_told_from_their_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(start_that_fails, setup, teardown),
 	};
 
