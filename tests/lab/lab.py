@@ -376,14 +376,14 @@ class Daemon:
 
 
 class Lab:
-    def __init__(self, docker=True, dockerd_options=(), keep=None):
+    def __init__(self, docker=True, dockerd_options=(), keep=None, ip6tables=True):
         self.env = {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "HOME": "/root", "TERM": "dumb"}
         for k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "BH_TIER", "BH_SEED"):
             if k in os.environ:
                 self.env[k] = os.environ[k]
         self.keep = keep if keep is not None else bool(os.environ.get("BH_LAB_KEEP"))
         self.with_docker = docker
-        self.dockerd_options = list(dockerd_options)
+        self.dockerd_options = [*(["--experimental", "--ip6tables"] if ip6tables else []), *dockerd_options]
         self.children = []
         self.daemons = []
         self.holder = self._holder = self.dockerd = None
@@ -530,7 +530,7 @@ class Lab:
                     "-H", f"unix://{self.socket}", "--group", "root",
                     "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.cgroup}",
                     "--bip", "10.111.0.1/24", "--default-address-pool", "base=10.112.0.0/14,size=24",
-                    "--ipv6", "--fixed-cidr-v6", "2001:db8:d0:1::/64", "--experimental", "--ip6tables",
+                    "--ipv6", "--fixed-cidr-v6", "2001:db8:d0:1::/64",
                     *self.dockerd_options, stdout=log, stderr=log)
             end = time.monotonic() + 90
             while time.monotonic() < end and self.dockerd.poll() is None:
@@ -607,11 +607,11 @@ class Lab:
         return bridge
 
     def create(self, name, labels=None, network="bridge", cmd=None, ports=None, image="lab", host_config=None, ip=None):
-        """ports: {"80/tcp": "8080"} or {"80/tcp": ("127.0.0.1", "8080")}. Returns the id; not started."""
+        """ports: {"80/tcp": "8080"}, {"80/tcp": ("127.0.0.1", "8080")} or a list of these. Returns the id; not started."""
         hc = {"NetworkMode": network, "Init": False, **(host_config or {})}
         if ports:
-            hc["PortBindings"] = {k: [{"HostIp": v[0], "HostPort": v[1]} if isinstance(v, tuple) else {"HostPort": str(v)}]
-                                  for k, v in ports.items()}
+            hc["PortBindings"] = {k: [{"HostIp": b[0], "HostPort": str(b[1])} if isinstance(b, tuple) else {"HostPort": str(b)}
+                                      for b in (v if isinstance(v, list) else [v])] for k, v in ports.items()}
         body = {"Image": image, "Labels": labels or {}, "HostConfig": hc,
                 "ExposedPorts": {k: {} for k in (ports or {})}}
         if cmd:

@@ -2,8 +2,9 @@
 /*
  * probe: senders and receivers that agree on markers.
  *
- *   probe recv PORT[,PORT...]     TCP and UDP, both families, on every port; prints a
- *                                 line "TIME_US PROTO PORT SOURCE MARKER..." for each
+ *   probe recv PORT[,PORT...]     TCP and UDP, both families, on every port (or on
+ *                                 ADDRESS@PORT alone); prints a line
+ *                                 "TIME_US PROTO PORT SOURCE MARKER..." for each
  *                                 line or datagram that arrives, and echoes it
  *   probe send TIMEOUT_MS         reads lines "PROTO ADDRESS[@SOURCE] PORT MARKER", sends
  *                                 all at once, prints "MARKER RESULT MS" for each: ok
@@ -83,16 +84,17 @@ static const char *address_text(const union address *a, char *buf, size_t size)
 	return buf;
 }
 
-static int listener(int type, int port)
+static int listener(int type, const char *address, const char *port)
 {
-	union address a = {.v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)}};
-	int fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, zero = 0;
+	union address a;
+	socklen_t len = address_parse(address, port, &a);
+	int fd = socket(a.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, zero = 0;
 
 	if (fd < 0)
 		die("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-	if (bind(fd, &a.sa, sizeof(a.v6)) < 0)
+	if (bind(fd, &a.sa, len) < 0)
 		die("bind");
 	if (type == SOCK_STREAM && listen(fd, 1024) < 0)
 		die("listen");
@@ -188,11 +190,15 @@ static _Noreturn int cmd_recv(char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (char *p = strtok(argv[0], ","); p; p = strtok(NULL, ",")) {
-		int udp = listener(SOCK_DGRAM, atoi(p));
+		char *at = strchr(p, '@'), *port = at ? at + 1 : p;
+		int udp;
 
+		if (at)
+			*at = 0;
+		udp = listener(SOCK_DGRAM, at ? p : "::", port);
 		setsockopt(udp, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-		source_add(listener(SOCK_STREAM, atoi(p)), 0, atoi(p), NULL);
-		source_add(udp, 1, atoi(p), NULL);
+		source_add(listener(SOCK_STREAM, at ? p : "::", port), 0, atoi(port), NULL);
+		source_add(udp, 1, atoi(port), NULL);
 	}
 	puts("ready");
 	for (;;) {
@@ -422,7 +428,7 @@ static int cmd_sink(char **argv)
 	long long total = 0, tick = 0, end = now_us() + (long long)(atof(argv[2]) * 1e6);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	source_add(listener(tcp ? SOCK_STREAM : SOCK_DGRAM, atoi(argv[1])), tcp ? 0 : 1, 0, NULL);
+	source_add(listener(tcp ? SOCK_STREAM : SOCK_DGRAM, "::", argv[1]), tcp ? 0 : 1, 0, NULL);
 	if (!tcp)
 		setsockopt(fds[0].fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)); /* what the cap let pass is counted */
 	(void)!nice(-15);	/* a reader that falls behind shows what came earlier */

@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "mem"},
     "model": {"allow", "host", "inventory", "policy"},
     "config": {"config"},
-    "core": {"compile", "diff", "expect", "place", "ruleset", "shape"},
+    "core": {"compile", "diff", "expect", "judge", "place", "ruleset", "shape"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"tc"},
