@@ -238,8 +238,8 @@ class SimHost:
     # -- containers ------------------------------------------------------------
 
     def tell(self, sim, fake=None):
-        """The container into Docker's lists, without an event."""
-        return (fake or self.fake).add(sim.name, {"tier": sim.tier}, "net", n=sim.n, mac=sim.mac,
+        """The container into Docker's lists, without an event. The tiers p… are labels of another key."""
+        return (fake or self.fake).add(sim.name, {"project" if sim.tier[0] == "p" else "tier": sim.tier}, "net", n=sim.n, mac=sim.mac,
                                        addresses=(f"{sim.ip4}/{NET4.prefixlen}", f"{sim.ip6}/{NET6.prefixlen}"))
 
     def make(self, name, tier, place=False):
@@ -334,8 +334,8 @@ class SimHost:
         return out
 
     def wait_right(self, seconds=1.0, what="the matrix"):
-        """Waits until the kernel holds what runs; returns how long it took. A busy machine makes looking slow, so the
-        looks before the end of SECONDS count, and one more."""
+        """Waits until the kernel holds what runs; returns after how long a look has shown it. Looking takes its time, more on
+        a busy machine: a look that begins within SECONDS counts."""
         t0, diff = time.monotonic(), None
         while True:
             asked = time.monotonic() - t0
@@ -344,7 +344,7 @@ class SimHost:
             except (lab.LabError, KeyError) as e:
                 diff = [str(e)]
             if not diff:
-                return asked
+                return time.monotonic() - t0
             if asked > seconds:
                 raise AssertionError(f"{what} is not right after {asked:.2f} s: {diff}")
             time.sleep(0.02)
