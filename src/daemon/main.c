@@ -4,6 +4,8 @@
 #include "manager.h"
 #include "options.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,12 +66,14 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	if (r < 0)
 		return r;
 	(void)bh_lock_mark(BH_LOCK_DIR, false);	/* of a teardown that was killed */
+	BH_FAULT("start-locked");
 	r = sd_event_default(&event);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
 	r = bh_manager_parts_open(&parts, err);
 	if (r < 0)
 		return r;
+	BH_FAULT("start-opened");
 	parts.log = bh_log_open(o->foreground);
 	parts.config_path = o->config;
 	parts.state_dir = o->state;
@@ -88,6 +92,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	bh_manager_run(m);
 	if (!parts.once)
 		r = bh_control_listen(event, o->socket, bh_handle_call, m, &m->control, err);
+	BH_FAULT("start-listening");
 	if (r == 0)
 		r = bh_manager_add_signals(m, err);
 	if (r == 0)

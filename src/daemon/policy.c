@@ -4,6 +4,7 @@
 #include "state.h"
 
 #include <bulkhead/expect.h>
+#include <bulkhead/fault.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnos
 	int r;
 
 	r = bh_config_load(m->config_path, BH_CONFIG_CONF_D | BH_CONFIG_CHECK_OWNER, &policy, &diags);
+	BH_FAULT("config-parsed");
 	if (r == 0) {
 		r = bh_expect_check(policy, &failures, NULL);
 		if (r == 0 && failures.v.n > 0)
@@ -94,12 +96,14 @@ void bh_manager_keep(struct bh_manager *m)
 	if (!m->config.keep_due)
 		return;
 	m->config.keep_due = false;
+	BH_FAULT("state-before");
 	if (bh_state_keep(m->state_dir, m->config_path, m->config.policy, &err) < 0) {
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "%s", err.msg);
 		(void)bh_strdup(&m->config.keep_error, err.msg);
 	} else {
 		(void)bh_strdup(&m->config.keep_error, NULL);
 	}
+	BH_FAULT("state-after");
 }
 
 /* POLICY is in force from now on. What was built from the old one points into it and goes first. */
@@ -111,6 +115,7 @@ static void adopt(struct bh_manager *m, struct bh_policy *policy)
 	m->config.policy = policy;
 	m->config.loaded_usec = now_usec();
 	m->config.keep_due = false;
+	BH_FAULT("config-adopted");
 }
 
 /* The file's policy, if it is read and compiled; otherwise *RET_ERROR (NULL: out of memory). */

@@ -2,6 +2,8 @@
 /* The one place where the kernel is brought in line: observe, build, compare, apply, read back. */
 #include "manager.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -311,10 +313,13 @@ static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 		if (m->tc->ops->apply(m->tc, both, m->seen.shape, &caps) < 0)
 			r = without_trees(m, err);
 	}
+	BH_FAULT("apply-trees");
 	if (r == 0)
 		r = apply_rules(m, ret_changed, err);
+	BH_FAULT("apply-rules");
 	if (r == 0)
 		r = apply_flags(m, ret_changed, err);
+	BH_FAULT("apply-flags");
 	m->rules_hold = r == 0;
 	if (r == 0 && caps.code < 0)
 		return bh_fail(err, caps.code, "%s", caps.msg);
@@ -434,18 +439,22 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 	m->rules_hold = false;
 	r = bh_look(m, err);
 	m->held = r == 0 && must_hold(m);
+	BH_FAULT("observed");
 	if (m->held)
 		return 0;
 	if (r == 0)
 		r = bh_round_build(m, m->config.policy, &next, err);
+	BH_FAULT("built");
 	if (r == 0)
 		r = count_drift(m, &next);
 	if (r == 0) {
 		round_replace(m, &next);
 		r = apply(m, &changed, err);
 	}
+	BH_FAULT("applied");
 	if (r == 0 && (changed || !m->verified))
 		r = verify(m, err);
+	BH_FAULT("verified");
 	if (r == 0) {
 		m->verified = true;
 		r = bh_strange_look(m);

@@ -2,6 +2,8 @@
 /* What the runtimes say, kept until they say otherwise. */
 #include "manager.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -115,6 +117,7 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 	struct bh_inventory *copy = NULL;
 	int r = 0;
 
+	BH_FAULT("runtime-told");
 	switch (msg->kind) {
 	case BH_RUNTIME_MSG_STATE:
 		r = source_state(s, msg);

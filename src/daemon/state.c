@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state.h"
 
+#include <bulkhead/fault.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +71,7 @@ static int write_file(const char *path, const struct bh_buf *text)
 
 	if (fd < 0)
 		return -errno;
+	BH_FAULT("state-file-made");
 	while (at < text->n) {
 		ssize_t n = write(fd, text->s + at, text->n - at);
 
@@ -211,10 +214,12 @@ int bh_state_keep(const char *dir, const char *config, const struct bh_policy *p
 		return bh_fail(err, -errno, "cannot make %s: %s", dir, strerror(errno));
 	remove_tree(new, 2);
 	r = write_new(new, config, policy);
+	BH_FAULT("state-written");
 	/* EXCHANGE (renameat2(2), Linux 3.15) rather than remove and rename: there is one at every instant. */
 	if (r == 0 && renameat2(AT_FDCWD, new, AT_FDCWD, good, RENAME_EXCHANGE) < 0 &&
 		(errno != ENOENT || rename(new, good) < 0))
 		r = -errno;
+	BH_FAULT("state-exchanged");
 	if (r == 0)
 		r = sync_dir(dir);
 	remove_tree(new, 2);

@@ -3,6 +3,8 @@
 #include "lock.h"
 #include "manager.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -154,10 +156,14 @@ int bh_teardown_kernel(struct bh_nft *nft, struct bh_tc *tc, struct bh_error *er
 	/* What cannot be deleted keeps what it needs to work. */
 	if (seen && (r = bh_owner_check(seen, err)) < 0)
 		return r;
+	BH_FAULT("teardown-begin");
 	first = seen ? flags_back(seen, tc, err) : 0;
+	BH_FAULT("teardown-flags");
 	r = tables_away(nft, seen, err);
+	BH_FAULT("teardown-tables");
 	first = first < 0 ? first : r;
 	r = shape_away(tc, err);
+	BH_FAULT("teardown-trees");
 	return first < 0 ? first : r;
 }
 

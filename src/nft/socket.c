@@ -3,6 +3,8 @@
 #include "attr.h"
 #include "internal.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -269,12 +271,15 @@ int nft_socket_transact(struct nft_socket *s, const struct nft_batch *b, struct 
 	buffer_force(fd, SO_SNDBUFFORCE, SO_SNDBUF, b->n + 4096);
 	/* every message may be refused: sizeof(struct sk_buff) and a page's worth of slack each */
 	buffer_force(fd, SO_RCVBUFFORCE, SO_RCVBUF, RCVBUF_MIN + b->items.n * 1024);
+	BH_FAULT("nft-before-send");
 	do
 		n = sendto(fd, b->buf, b->n, 0, (struct sockaddr *)&to, sizeof(to));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
+	BH_FAULT("nft-before-answer");
 	r = answers_read(s, ret, &acknowledged);
+	BH_FAULT("nft-after-answer");
 	if (ret->code)
 		return ret->code;
 	if (r < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nl.h"
 
+#include <bulkhead/fault.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,6 +188,11 @@ int bh_nl_ask(struct bh_nl *n, struct nl_msg *m, bh_nl_fn fn, void *arg)
 
 int bh_nl_talk(struct bh_nl *n, struct nl_msg *m)
 {
+	int r;
+
 	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_ACK;
-	return bh_nl_ask(n, m, NULL, NULL);
+	BH_FAULT("tc-before-request");
+	r = bh_nl_ask(n, m, NULL, NULL);
+	BH_FAULT("tc-after-request");
+	return r;
 }

@@ -58,11 +58,6 @@ class Churn(unittest.TestCase):
         rss = next(int(line.split()[1]) for line in place.exec("cat", f"{proc}/status").splitlines() if line.startswith("VmRSS"))
         return rss, len(place.exec("ls", f"{proc}/fd").split())
 
-    def rules(self):
-        """Everything of ours without what counts."""
-        text = self.host.lab.ruleset("inet bulkhead") + self.host.lab.ruleset("bridge bulkhead")
-        return sorted(line for line in text.splitlines())
-
     def begin(self):
         paced, flood = simhost.Paced(self.web, self.api), simhost.Flood(self.host, self.web, self.db)
         self.addCleanup(paced.end.set)
@@ -110,7 +105,7 @@ class Churn(unittest.TestCase):
 
     @tap.limit(240 + 3 * SECONDS)
     def test_1_churn(self):
-        before = self.rules()
+        before = self.host.rules()
         paced, flood = self.begin()
         self.churn(SECONDS / 3)
         self.host.check(5)
@@ -124,7 +119,7 @@ class Churn(unittest.TestCase):
         self.assertGreater(n / took, RATE / 4)
         self.assertLess(rss - warm[0], 1024)
         self.assertLessEqual(fds - warm[1], 2)
-        self.assertEqual(self.rules(), before)
+        self.assertEqual(self.host.rules(), before)
         self.assertEqual(self.host.daemon.status()["kernel"]["repairs"], 0)
         self.assertNotIn("degraded", self.host.daemon.log())
 

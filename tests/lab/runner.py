@@ -181,7 +181,8 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
     if (TOP / "meson.build").exists():
         # unit and golden tests under ASan and UBSan; what enforces in kernel tests is the
         # program as it is shipped
-        asan = build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true",
+        # the fault points of tests/integration/test_kill.py are in the first alone
+        asan = build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
                                       "-Dbuildtype=debugoptimized"], totals)
         plain = build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals)
         if not (asan and plain):

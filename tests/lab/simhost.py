@@ -17,6 +17,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import re
 import socket
 import struct
 import threading
@@ -295,6 +296,10 @@ class SimHost:
                 elems[json.dumps(key) if isinstance(key, dict) else key] = data
         return out
 
+    def rules(self, table=None):
+        """All rules and elements, in an order of their own: two of these are equal when the kernel holds the same."""
+        return sorted(w for w in map(str.strip, re.split(r"[,\n{}]", self.lab.ruleset(table))) if w)
+
     def differences(self):
         """How what the kernel holds differs from what runs: from nft's listing and from our own book, nothing of bulkhead's."""
         inet, bridge = self.table("inet"), self.table("bridge")
@@ -420,10 +425,11 @@ class Flood:
         return [line for line in self.rx.text().splitlines()[1:] if not line.split(" ", 4)[-1].startswith(self.allowed)]
 
     def stop(self):
+        """What leaked until now, and an end."""
         for p in self.procs:
             p.kill()
             p.wait()
-        leaked = self.leaked()
+        leaked = self.leaked() if self.rx.proc.poll() is None else []
         self.rx.stop()
         return leaked
 

@@ -18,7 +18,7 @@ import tap  # noqa: E402
 
 # Whose door each header is.
 DOORS = {
-    "base": {"addr", "buf", "error", "mem"},
+    "base": {"addr", "buf", "error", "fault", "mem"},
     "model": {"allow", "host", "inventory", "policy"},
     "config": {"config"},
     "core": {"compile", "diff", "expect", "judge", "place", "ruleset", "shape"},

@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of the daemon between any two steps: the kernel holds the old or the new generation, never a mixture, and the next
+start brings it in line. Needs a build with -Dfaults=true beside the one under test (BH_FAULTS_BUILD, or ../asan)."""
+import os
+import pathlib
+import re
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+import lab  # noqa: E402
+import simhost  # noqa: E402
+import tap  # noqa: E402
+
+HEAD = """version: 1
+mode: enforce
+zones:
+  web: {select: {labels: {tier: web}}%s}
+  api: {select: {labels: {tier: api}}}
+  db: {select: {labels: {tier: db}}}
+%sallow:
+  - {from: web, to: api, ports: [tcp/80, udp/80]}
+  - {from: api, to: db, ports: [udp/80, %s]}
+"""
+# the second adds trees, a zone and a port, and takes a port away
+CONFIGS = (HEAD % ("", "", "tcp/81"),
+           HEAD % (", bandwidth: {container: {egress: 500mbit, ingress: 500mbit}}", "  more: {select: {labels: {tier: more}}}\n", "tcp/82"))
+
+
+def faulty():
+    """The bulkheadd that can be killed at its points."""
+    for d in (os.environ.get("BH_FAULTS_BUILD"), lab.build_dir().parent / "asan", lab.build_dir()):
+        p = pathlib.Path(d or "/nowhere") / "src/daemon/bulkheadd"
+        if p.is_file() and b"BULKHEAD_FAULT" in p.read_bytes():
+            return str(p)
+    raise lab.LabError("no build with -Dfaults=true: set BH_FAULTS_BUILD")
+
+
+class Kill(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.binary = faulty()
+        cls.host = h = simhost.SimHost()
+        cls.addClassCleanup(h.close)
+        cls.dir = h.lab.root / "bulkhead"
+        cls.dir.mkdir()
+        cls.config = cls.dir / "bulkhead.yaml"
+        cls.web, cls.api, cls.db = (h.start(f"{z}1", z, place=True) for z in ("web", "api", "db"))
+        cls.proc, cls.now, cls.right_at = None, 0, None
+        # what each generation is, and what it takes to start a program here at all
+        t0 = time.monotonic()
+        h.lab.host.exec(cls.binary, "--version")
+        cls.start_time = time.monotonic() - t0
+        cls.generations = []
+        cls.trace = {}
+        for i, text in enumerate(CONFIGS):
+            cls.write(i)
+            cls.boot()
+            lab.wait_for("the first generation", lambda: cls.quiet(), 20, 0.1)
+            cls.generations.append(h.rules())
+            cls.end()
+        cls.learn()
+        cls.flood = simhost.Flood(h, cls.web, cls.db)
+        cls.addClassCleanup(cls.flood.stop)
+
+    @classmethod
+    def write(cls, i):
+        cls.config.write_text(CONFIGS[i])
+        os.chmod(cls.config, 0o644)
+        cls.now = i
+
+    @classmethod
+    def argv(cls, *more):
+        return [cls.binary, "--config", cls.config, "--socket", cls.dir / "control.sock", "--state", cls.dir / "state",
+                "--runtime", f"docker={cls.host.lab.socket}", *more]
+
+    @classmethod
+    def boot(cls, fault=None, trace=None):
+        env = {k: str(v) for k, v in (("BULKHEAD_FAULT", fault), ("BULKHEAD_FAULT_TRACE", trace)) if v}
+        with open(cls.dir / "log", "a") as log:
+            cls.proc = cls.host.lab.host.popen(*cls.argv("--foreground"), stdout=log, stderr=log, env=env)
+        return cls.proc
+
+    @classmethod
+    def end(cls):
+        if cls.proc.poll() is None:
+            cls.proc.terminate()
+        return cls.proc.wait(20)
+
+    @classmethod
+    def dead(cls):
+        return cls.proc.poll() is not None
+
+    @classmethod
+    def quiet(cls):
+        """Whether the daemon answers and is in line."""
+        r = cls.host.lab.host.run_cmd(lab.program("bulkhead"), "status", "--json", "--socket", cls.dir / "control.sock")
+        return r.returncode == 0 and '"in_sync": true' in r.stdout and not cls.host.differences()
+
+    # what a daemon goes through; each of them may be its last step
+    @classmethod
+    def reload(cls):
+        cls.write(1 - cls.now)
+        cls.proc.send_signal(signal.SIGHUP)
+        return None
+
+    @classmethod
+    def container(cls):
+        cls.guest = cls.host.start("guest", "web", shout=(cls.db, cls.api))
+
+    @classmethod
+    def gone(cls):
+        cls.host.stop(cls.guest)
+
+    @classmethod
+    def settle(cls, want, seconds):
+        """Until the daemon is dead, or the kernel is as WANT says. True when it is dead."""
+        lab.wait_for("the daemon to be dead or done", lambda: cls.dead() or want(), seconds, 0.02)
+        return cls.dead()
+
+    @classmethod
+    def is_generation(cls, *which):
+        return cls.host.rules() in [cls.generations[i] for i in which]
+
+    @classmethod
+    def steps(cls):
+        """(name, what to do, what the kernel holds when it is done)"""
+        return (("start", lambda: None, lambda: cls.in_line() and cls.quiet()),
+                ("reload", cls.reload, lambda: cls.is_generation(cls.now)),
+                ("container", cls.container, lambda: not cls.host.differences()),
+                ("gone", cls.gone, lambda: not cls.host.differences()))
+
+    @classmethod
+    def in_line(cls):
+        """Whether the generation that is asked for is there; notes when a look first showed it."""
+        t = time.monotonic()
+        if not cls.is_generation(cls.now):
+            return False
+        cls.right_at = cls.right_at or t
+        return True
+
+    @classmethod
+    def learn(cls):
+        """Which points are passed in which step, and how often so far: [(step, point, n)]."""
+        trace, seen, cls.points = cls.dir / "trace", 0, []
+        cls.write(0)
+        cls.boot(trace=trace)
+        for name, do, done in cls.steps():
+            do()
+            lab.wait_for(name, done, 20)
+            time.sleep(0.7)
+            lines = trace.read_text().split()
+            for i in range(seen, len(lines)):
+                cls.points.append((name, lines[i], lines[:i + 1].count(lines[i])))
+            seen = len(lines)
+        cls.end()
+
+    def one(self, point, n):
+        """A daemon that dies when it passes POINT for the N-th time. Returns the step that it died in, or None."""
+        t0 = time.monotonic()
+        Kill.right_at = None
+        self.boot(f"{point}:{n}")
+        for name, do, done in self.steps():
+            before = self.now
+            do()
+            if self.settle(done, 10):
+                self.assertEqual(self.proc.returncode, -signal.SIGKILL, f"{point}:{n} in {name}")
+                self.check_dead(name, before)
+                if name == "container":
+                    self.gone()
+                return name
+            if name == "start":
+                self.worst = max(self.worst, self.right_at - t0)
+                self.assertLess(self.right_at - t0, 1 + 2 * self.start_time, f"in line again after the death before {point}:{n}")
+        time.sleep(0.3)     # what comes later by itself: second looks
+        return "later" if self.dead() else None
+
+    def check_dead(self, step, before):
+        if step in ("start", "reload"):
+            # a start after a death may begin in either
+            self.assertTrue(self.is_generation(0, 1) if step == "start" else self.is_generation(before, self.now), "a mixture")
+            return
+        other = dict(self.host.sims)
+        with_guest = self.host.differences()
+        if with_guest:
+            if step == "container":
+                other = self.host.sims.pop("guest")
+                self.assertEqual(self.host.differences(), [], f"neither with ({with_guest}) nor without the container")
+                self.host.sims["guest"] = other
+            else:
+                self.host.sims["guest"] = self.guest
+                left = self.host.differences()
+                del self.host.sims["guest"]
+                # its port has gone, and the kernel's chain on it; the elements are all there or all gone
+                self.assertEqual(left, [], f"neither without ({with_guest}) nor with the container")
+
+    @tap.limit(300 if not lab.SOAK else 7200)
+    def test_1_killed_at_every_point(self):
+        rng, points = tap.rng("kill"), self.points
+        if not lab.SOAK:    # one for each point
+            by = {}
+            for step, point, n in points:
+                by.setdefault(point, []).append((step, point, n))
+            points = [rng.choice(v) for v in by.values()]
+        paced = simhost.Paced(self.web, self.api)
+        self.addCleanup(paced.end.set)
+        self.worst, died = 0, {}
+        for step, point, n in points:
+            with self.subTest(point, n=n):
+                try:
+                    where = self.one(point, n)
+                    died[where] = died.get(where, 0) + 1
+                finally:
+                    self.end()
+                self.assertEqual(self.flood.leaked(), [])
+        self.boot()
+        lab.wait_for("the end", self.quiet, 10, 0.1)
+        self.end()
+        sent, lost = paced.stop()
+        print(f"# {len(points)} deaths of {len(self.points)} known: {died}; in line {self.worst:.2f} s after the start at the latest "
+              f"(an empty program takes {self.start_time:.2f} s); {lost} of {sent} lost", flush=True)
+        self.assertEqual(lost, 0)
+        self.assertGreater(len(points) - died.get(None, 0), 0.8 * len(points))
+
+    def test_2_every_point_is_passed(self):
+        source = "".join(p.read_text() for p in (lab.TOP / "src").rglob("*.c"))
+        names = set(re.findall(r'BH_FAULT\("([a-z-]+)"\)', source))
+        self.assertGreater(len(names), 20)
+        self.assertEqual({n for n in names if not n.startswith("teardown")} - {p for _, p, _ in self.points}, set())
+
+    def test_3_shipped_without(self):
+        if lab.program("bulkheadd") != self.binary:
+            self.assertNotIn(b"BULKHEAD_FAULT", pathlib.Path(lab.program("bulkheadd")).read_bytes())
+
+    def test_4_teardown_killed(self):
+        """A second teardown ends what the first began: nothing of ours is left, and the bridge's flags are what they were."""
+        self.flood.stop()
+        for point in ("teardown-begin", "teardown-flags", "teardown-tables", "teardown-trees"):
+            self.write(1)
+            self.boot()
+            lab.wait_for("a daemon in line", self.quiet, 10, 0.1)
+            self.end()
+            r = self.host.lab.host.run_cmd(*self.argv("--teardown"), env={"BULKHEAD_FAULT": f"{point}:1"})
+            self.assertEqual(r.returncode, -signal.SIGKILL, point)
+            r = self.host.lab.host.run_cmd(*self.argv("--teardown"))
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertEqual(self.host.rules(), [], point)
+            left = self.host.lab.host.exec("ip", "-d", "link")
+            self.assertNotIn("bh-egress", left)
+            self.assertNotRegex(left, "nf_call_ip6?tables 1", point)
+            self.assertNotIn("clsact", self.host.lab.host.exec("tc", "qdisc"))
+
+
+if __name__ == "__main__":
+    tap.main()
