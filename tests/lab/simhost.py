@@ -297,8 +297,10 @@ class SimHost:
         return out
 
     def rules(self, table=None):
-        """All rules and elements, in an order of their own: two of these are equal when the kernel holds the same."""
-        return sorted(w for w in map(str.strip, re.split(r"[,\n{}]", self.lab.ruleset(table))) if w)
+        """All rules and elements, in an order of their own: two of these are equal when the kernel holds the same. Who owns
+        the tables is left out, since that ends with a process."""
+        text = re.sub(r"(?m)#.*progname.*$|^\tflags\b[owner,persitunk ]*$", "", self.lab.ruleset(table))
+        return sorted(w for w in map(str.strip, re.split(r"[,\n{}]", text)) if w)
 
     def differences(self):
         """How what the kernel holds differs from what runs: from nft's listing and from our own book, nothing of bulkhead's."""
