@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image builds, with BuildKit and with the old builder: zoned, closed unless named, and gone when they end."""
 import pathlib
-import subprocess
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+import builds as docker_build  # noqa: E402
 import lab  # noqa: E402
 import sets  # noqa: E402
 import tap  # noqa: E402
 
-STEPS = 40 if lab.SOAK else 8  # whose first packets are looked at
+STEPS = 40 if lab.SOAK else 4  # whose first packets are looked at
 
 HEAD = """version: 1
 mode: %s
@@ -58,7 +57,6 @@ class Builds(unittest.TestCase):
         l.lift_docker_isolation()
         cls.rx = {p.name: l.receiver(p, [7000, 7001]) for p in (l.out, l.host, cls.web)}
         cls.daemon = None
-        cls.number, cls.lock = 0, threading.Lock()
         gateway = next(iter(cls.web.networks.values()))
         cls.targets = {
             "internet": (lab.INTERNET4, lab.INTERNET6), "lan": (lab.OUT4, lab.OUT6),
@@ -70,25 +68,6 @@ class Builds(unittest.TestCase):
         else:
             self.daemon.reload(text)
 
-    def start(self, buildkit, steps, options=()):
-        """docker build of RUN lines, as a process with one text of output."""
-        with self.lock:
-            type(self).number += 1
-            number = self.number
-        d = self.lab.root / f"context{number}"
-        d.mkdir()
-        (d / "Dockerfile").write_text("FROM lab\n" + "".join(f"RUN {s}\n" for s in steps))
-        return self.lab.host.popen(
-            "docker", "-H", f"unix://{self.lab.socket}", "build", "--no-cache", *options,
-            *(["--progress=plain"] if buildkit else ["--rm"]), "-t", f"built{number}", d,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"DOCKER_BUILDKIT": "1" if buildkit else "0"})
-
-    def build(self, buildkit, steps, options=()):
-        p = self.start(buildkit, steps, options)
-        out = p.communicate(timeout=120)[0]
-        self.assertEqual(p.returncode, 0, out[-3000:])
-        return out
-
     def cells(self, name):
         return [(proto, a, port, f"{name}.{zone}.{proto}.{port}.{a}") for zone, addrs in self.targets.items()
                 for a in addrs for proto in ("tcp", "udp") for port in (7000, 7001)]
@@ -96,8 +75,7 @@ class Builds(unittest.TestCase):
     def arrived(self, name, *builds):
         """What got through of all cells, for each (BuildKit or not, option...); each build sends them in one RUN step."""
         def one(i, buildkit, *options):
-            lines = "".join(f"{p} {a} {port} {m}\\n" for p, a, port, m in self.cells(f"{name}{i}"))
-            self.build(buildkit, [f"printf '{lines}' | probe send 1000"], options)
+            docker_build.build(self.lab, buildkit, [docker_build.send(self.cells(f"{name}{i}"))], options)
         lab.parallel([lambda i=i, b=b: one(i, *b) for i, b in enumerate(builds)])
         heard = set().union(*(r.markers() for r in self.rx.values()))
         for r in self.rx.values():  # the silence of the others means something
@@ -128,7 +106,7 @@ class Builds(unittest.TestCase):
 
     def test_4_status_lists_the_step_while_it_runs(self):
         self.config(OPEN)
-        p = self.start(True, ["sleep 4"])
+        p = docker_build.start(self.lab, True, ["sleep 4"])
         row = lab.wait_for("the step in status", lambda: next(
             (c for c in self.daemon.status()["containers"] if c["zone"] == "build"), None), 20)
         sets.check(self, self.lab)
@@ -150,10 +128,10 @@ class Builds(unittest.TestCase):
         steps, marks = [], []
         for i in range(STEPS):
             proto = ("udp", "tcp")[i % 2]
-            addr = (lab.INTERNET4, lab.INTERNET6, self.web.ip4, self.web.ip6)[i // 2 % 4]
+            addr = (lab.INTERNET4, self.web.ip6, lab.INTERNET6, self.web.ip4)[i % 4]
             marks.append((proto, addr, f"first{i}x"))
-            steps.append(f"firstpkt {proto} {addr} 7000 first{i}x & sleep 1.2; kill $!")
-        out = self.build(True, steps)
+            steps.append(f"firstpkt {proto} {addr} 7000 first{i}x & sleep 1; kill $!")
+        out = docker_build.build(self.lab, True, steps)
         took = [line.split()[-2:] for line in out.splitlines() if line.split()[-3:-2] and line.split()[-3].isdigit()
                 and len(line.split()[-3]) == 16]
         heard = [m for r in self.rx.values() for m in r.markers()]
@@ -175,7 +153,7 @@ class Builds(unittest.TestCase):
     def test_7_builds_at_once_and_killed(self):
         """Several steps at a time, and a build that is cut off: nothing stays."""
         self.config(EVERYTHING)
-        running = [self.start(True, [f"firstpkt udp {lab.INTERNET4} 7000 many{i} & sleep {3 + i}; kill $!"]) for i in range(3)]
+        running = [docker_build.start(self.lab, True, [f"firstpkt udp {lab.INTERNET4} 7000 many{i} & sleep {3 + i}; kill $!"]) for i in range(3)]
         lab.wait_for("three builds in status", lambda: sum(
             c["zone"] == "build" for c in self.daemon.status()["containers"]) == 3, 30)
         sets.check(self, self.lab)
