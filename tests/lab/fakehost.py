@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import textwrap
 
 import fakedocker
 import lab
@@ -44,20 +45,26 @@ class FakeContainer(lab.Place):
         self.ip6 = f"2001:db8:d0:{network['n']:x}::{number:x}"
         self.mac = f"02:42:0a:6f:{network['n']:02x}:{number:02x}"
 
-    def script(self):
-        """What makes it: a veth whose end is in the container, with the address and MAC that the runtime tells."""
-        veth, gw4, gw6 = f"v{self.network['n']}x{self.number}", f"10.111.{self.network['n']}.1", f"2001:db8:d0:{self.network['n']:x}::1"
-        return f"""
+    def script(self, veth=None):
+        """What makes it: a veth whose end is in the container, with the address and MAC that the runtime tells. Few processes:
+        two hundred containers are a second."""
+        n = self.network["n"]
+        veth = veth or f"v{n}x{self.number}"
+        return textwrap.dedent(f"""
             ip netns add {self.name}
-            ip netns exec {self.name} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up'
-            ip link add {veth} type veth peer name eth0 netns {self.name} address {self.mac}
-            ip link set {veth} master {self.network['bridge']} up
-            ip -n {self.name} addr add {self.ip4}/24 dev eth0
-            ip -n {self.name} addr add {self.ip6}/64 dev eth0 nodad
-            ip -n {self.name} link set eth0 up
-            ip -n {self.name} route add default via {gw4}
-            ip -n {self.name} -6 route add default via {gw6}
-            """
+            ip -b - <<END
+            link add {veth} type veth peer name eth0 netns {self.name} address {self.mac}
+            link set {veth} master {self.network['bridge']} up
+            END
+            nsenter --net=/run/netns/{self.name} sh -ec 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; ip -b -' <<END
+            link set lo up
+            addr add {self.ip4}/24 dev eth0
+            addr add {self.ip6}/64 dev eth0 nodad
+            link set eth0 up
+            route add default via 10.111.{n}.1
+            route add ::/0 via 2001:db8:d0:{n:x}::1
+            END
+            """)
 
 
 class Tally:
