@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: measures rates
 """Caps: Ethernet frame bytes within 5 % of what was configured.
 
 10 and 100 Mbit/s, per container and per zone, each direction, TCP and UDP; 3 s each in

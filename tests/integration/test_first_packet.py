@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: a busy machine is late
 """Containers whose first instruction sends: no start-up leak, no start-up wait.
 
 40 starts of each kind in tools/test, 200 in tools/soak.

@@ -5,8 +5,13 @@
 A test program is what meson lists, and every executable tests/{netns,integration}/test_*.
 It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
 case, fewer than it planned, or skips one, has failed.
+
+Two programs run at a time, since most of what they do is wait. One that says
+`# alone: WHY` in its source measures rates or first packets and runs by itself,
+at the end.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -22,6 +27,7 @@ BUILD = TOP / "build-test"
 ROOMS = ("unit", "golden", "lint", "netns", "integration")
 CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
+ALONE = re.compile(r"^# alone: ", re.M)
 # uid 0 with nothing but what files ask for (a clone may be in a closed home): no network, no mounts
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all,+chown,+fowner,+dac_override,+dac_read_search", "--inh-caps=-all", "--no-new-privs"]
 
@@ -30,6 +36,7 @@ class Totals:
     def __init__(self):
         self.passed = self.failed = 0
         self.failures = []
+        self.running = set()
         self.lock = threading.Lock()
 
     def case(self, ok, name, note=""):
@@ -39,13 +46,23 @@ class Totals:
             else:
                 self.failed += 1
                 self.failures.append(name)
-            print(f"{'ok' if ok else 'not ok'} {name}{note}", flush=True)
+        self.say(f"{'ok' if ok else 'not ok'} {name}{note}")
+
+    def explain(self, label, lines):
+        """The last lines of a program that two could be telling at once."""
+        if lines:
+            self.say("\n".join(f"# {label}: {line}" for line in lines[-80:]))
+
+    def say(self, text):
+        with self.lock:
+            print(text, flush=True)
 
 
 class Program:
     def __init__(self, room, name, cmd, timeout, env=None, cwd=None):
         self.room, self.name, self.cmd, self.timeout = room, name, [str(c) for c in cmd], timeout
         self.env, self.cwd = env or {}, cwd or TOP
+        self.alone = any(c.endswith(".py") and ALONE.search(pathlib.Path(c).read_text()) for c in self.cmd)
 
 
 def sh(cmd, log):
@@ -54,7 +71,14 @@ def sh(cmd, log):
     return r.returncode == 0
 
 
-def build(directory, options, totals, env=None):
+def needed(directory):
+    """What the tests run of a build: everything but the unit tests, which run in another one."""
+    out = subprocess.run(["meson", "introspect", "--targets", directory], capture_output=True, text=True, check=True).stdout
+    return [os.path.relpath(f, directory) for t in json.loads(out) if t["type"] == "executable"
+            and "/tests/unit/" not in t["defined_in"] for f in t["filename"]]
+
+
+def build(directory, options, totals, env=None, targets=lambda directory: ()):
     """Configures and builds; a failed build is a failed case with the end of its log."""
     log = []
     name = directory.relative_to(TOP)
@@ -65,7 +89,7 @@ def build(directory, options, totals, env=None):
     saved = dict(os.environ)
     os.environ.update(env or {})
     try:
-        ok = sh(setup, log) and sh(["ninja", "-C", directory, "-j", jobs], log)
+        ok = sh(setup, log) and sh(["ninja", "-C", directory, "-j", jobs, *targets(directory)], log)
     finally:
         os.environ.clear()
         os.environ.update(saved)
@@ -105,7 +129,7 @@ def from_tree(known):
 def run(program, totals, tier, prefix=()):
     root = program.room in ("netns", "integration")
     env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "BH_TIER": tier,
-           "BH_BUILD": str(BUILD / "plain"), "PYTHONDONTWRITEBYTECODE": "1",
+           "BH_BUILD": str(BUILD / "plain"), "BH_UNIT": str(BUILD / "asan"), "PYTHONDONTWRITEBYTECODE": "1",
            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
            **program.env}
     timeout = program.timeout * (20 if tier == "soak" else 1)
@@ -114,6 +138,7 @@ def run(program, totals, tier, prefix=()):
     t0 = time.monotonic()
     p = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                          env=env, cwd=program.cwd, start_new_session=True, stdin=subprocess.DEVNULL)
+    totals.running.add(p)
     timed_out = threading.Event()
 
     def expire():
@@ -146,13 +171,13 @@ def run(program, totals, tier, prefix=()):
                 bad += not ok
                 name, _, note = name.partition(" # ")
                 if not ok:
-                    print("\n".join(f"# {t}" for t in tail[-80:]), flush=True)
+                    totals.explain(label, tail)
                 totals.case(ok, f"{label}: {name}", f" # {note}" if note else "")
                 tail.clear()
             elif line.startswith("# seed"):
-                print(f"# {label}: {line[2:]}", flush=True)
+                totals.say(f"# {label}: {line[2:]}")
             elif not ok and line.startswith("#"):
-                print(line, flush=True)  # cmocka says why afterwards
+                totals.explain(label, [line.lstrip("# ")])  # cmocka says why afterwards
             else:
                 tail.append(line.lstrip("# "))
         p.wait()
@@ -160,6 +185,7 @@ def run(program, totals, tier, prefix=()):
         timer.cancel()
         if p.poll() is None:
             expire()
+        totals.running.discard(p)
     why = None
     if timed_out.is_set():
         why = f"longer than {timeout} s"
@@ -170,7 +196,7 @@ def run(program, totals, tier, prefix=()):
     elif planned != cases:
         why = f"planned {planned} tests, ran {cases}"
     if why:
-        print("\n".join(f"# {t}" for t in tail[-80:]), flush=True)
+        totals.explain(label, tail)
         totals.case(False, f"{label}: {why}", f" # {time.monotonic() - t0:.1f} s")
 
 
@@ -184,14 +210,24 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
         # the fault points of tests/integration/test_kill.py are in the first alone
         asan = build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
                                       "-Dbuildtype=debugoptimized"], totals)
-        plain = build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals)
+        plain = build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed)
         if not (asan and plain):
             return
         programs = from_meson(BUILD / "asan")
     programs += from_tree(programs)
+    programs = [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
     programs.sort(key=lambda p: ROOMS.index(p.room))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        try:
+            for f in [pool.submit(run, p, totals, tier) for p in programs if not p.alone]:
+                f.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for p in list(totals.running):
+                os.killpg(p.pid, signal.SIGTERM)
+            raise
     for p in programs:
-        if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names)):
+        if p.alone:
             run(p, totals, tier)
 
 

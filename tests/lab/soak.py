@@ -58,9 +58,11 @@ def valgrind(totals, lines):
 
 
 def main():
-    parts = sys.argv[1:] or list(PARTS)
-    if set(parts) - set(PARTS):
-        sys.exit(f"usage: tools/soak [{' | '.join(PARTS)}]...")
+    asked = sys.argv[1:] or list(PARTS)
+    names = [a.partition("=")[2] for a in asked if a.startswith("tests=")]
+    parts = {"tests" if a.startswith("tests=") else a for a in asked}
+    if parts - set(PARTS):
+        sys.exit(f"usage: tools/soak [{' | '.join(PARTS)} | tests=NAME]...")
     totals, lines = runner.Totals(), []
     started = datetime.datetime.now(datetime.timezone.utc)
     commit = git("rev-parse", "--short=12", "HEAD") or "unknown"
@@ -78,7 +80,7 @@ def main():
         n = (totals.passed, totals.failed)
         t0 = time.monotonic()
         if part == "tests":
-            runner.run_all(totals, "soak")
+            runner.run_all(totals, "soak", names)
         elif part == "valgrind":
             valgrind(totals, lines)
         elif part == "fuzz":
@@ -92,11 +94,12 @@ def main():
     path = out / f"{started:%Y-%m-%d}-{commit}.txt"
     docker = subprocess.run(["dockerd", "--version"], capture_output=True, text=True).stdout.strip()
     nft = subprocess.run(["nft", "--version"], capture_output=True, text=True).stdout.strip()
-    path.write_text("\n".join([
+    earlier = [path.read_text()] if path.exists() else []
+    path.write_text("\n".join([*earlier,
         f"started {started:%Y-%m-%dT%H:%M:%SZ}, {(datetime.datetime.now(datetime.timezone.utc) - started).seconds} s",
         f"commit {git('rev-parse', 'HEAD')}{' with changes' if dirty else ''}",
         f"kernel {os.uname().release} {os.uname().machine}, {os.cpu_count()} cpus", docker, nft, f"seed {SEED}",
-        f"parts {' '.join(parts)}", *lines, "", *log, "", f"{totals.passed} passed, {totals.failed} failed", ""]))
+        f"parts {' '.join(asked)}", *lines, "", *log, "", f"{totals.passed} passed, {totals.failed} failed", ""]))
     print(f"# {path.relative_to(TOP)}")
     print(f"{totals.passed} passed, {totals.failed} failed")
     sys.exit(0 if totals.passed and not totals.failed else 1)

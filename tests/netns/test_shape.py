@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: measures rates
 """Links and shaping on the real kernel, in namespaces of its own: what is applied is seen, what is seen is what flows.
 
 Two bridges on a "host" namespace, three containers on the first and one on the second. tests/tools/shaper.c is the

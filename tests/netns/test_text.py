@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import tap  # noqa: E402
 
-PRINTER = pathlib.Path(os.environ.get("BH_BUILD", "build")) / "tests/unit/test_ruleset_text"
+PRINTER = pathlib.Path(os.environ.get("BH_UNIT") or os.environ.get("BH_BUILD", "build")) / "tests/unit/test_ruleset_text"
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
