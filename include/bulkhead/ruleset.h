@@ -122,7 +122,8 @@ struct bh_elem {
 
 enum bh_set_flags {
 	BH_SET_INTERVAL = 1,
-	BH_SET_DYNAMIC = 2,	/* elements are added by packets: never compared */
+	BH_SET_DYNAMIC = 2,	/* elements are added by packets: never compared. Of a wanted set without BH_SET_TIMEOUT, elems
+				 * are the keys that may be there; others are swept out */
 	BH_SET_TIMEOUT = 4,
 	BH_SET_COUNTER = 8,	/* a counter in each element */
 };
@@ -160,9 +161,17 @@ enum bh_stmt_kind {
 	BH_STMT_LOG,		/* log prefix `prefix` group `number` */
 	BH_STMT_REJECT,		/* number: enum bh_reject */
 	BH_STMT_VERDICT,	/* verdict, chain */
-	BH_STMT_UPDATE,		/* update @set { fields timeout `number` ms (0: the set's) } */
+	BH_STMT_UPDATE,		/* update @set { fields timeout `number` ms (0: the set's) `meter` } */
 	BH_STMT_FWD,		/* netdev: fwd to device `set` */
 	BH_STMT_FOREIGN,	/* seen side only: something that this program never writes; equal to nothing */
+};
+
+/* What the element that an update makes keeps, and by which the rule goes on or not. */
+enum bh_meter {
+	BH_METER_NONE,
+	BH_METER_PER_SECOND,	/* at most `meter_n` a second, and at once */
+	BH_METER_PER_MINUTE,
+	BH_METER_FLOWS,		/* at most `meter_n` flows that conntrack has and that are not closed, this one included */
 };
 
 enum bh_reject {
@@ -181,6 +190,8 @@ struct bh_stmt {
 	enum bh_data data;	/* of the anonymous map */
 	char set[BH_NAME];
 	uint32_t number;
+	enum bh_meter meter;	/* BH_STMT_UPDATE */
+	uint32_t meter_n;
 	char prefix[64];
 	enum bh_verdict verdict;
 	char chain[BH_NAME];

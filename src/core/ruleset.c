@@ -295,7 +295,8 @@ static bool stmt_equal(const struct bh_stmt *a, const struct bh_stmt *b)
 	case BH_STMT_VERDICT:
 		return verdict_equal(a->verdict, a->chain, b->verdict, b->chain);
 	case BH_STMT_UPDATE:
-		return a->number == b->number && strcmp(a->set, b->set) == 0;
+		return a->number == b->number && a->meter == b->meter && (a->meter == BH_METER_NONE || a->meter_n == b->meter_n) &&
+			strcmp(a->set, b->set) == 0;
 	case BH_STMT_MATCH:
 	case BH_STMT_FOREIGN:
 		return false;

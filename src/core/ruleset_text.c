@@ -243,6 +243,9 @@ static void match_print(const struct bh_stmt *s, struct bh_buf *out)
 		return;
 	if (s->op == BH_MASK_ANY && field_is_flags(f)) {
 		field_print_value(f, s->mask, out);
+	} else if (s->op == BH_MASK_EQ && field_is_flags(f) && memcmp(s->value, zero, bh_field_info(f)->size) == 0) {
+		bh_buf_puts(out, "! ");		/* none of these */
+		field_print_value(f, s->mask, out);
 	} else if (s->op == BH_MASK_ANY || s->op == BH_MASK_EQ) {
 		bh_buf_puts(out, "& ");
 		mask_print(f, s->mask, out);
@@ -283,6 +286,11 @@ static void update_print(const struct bh_stmt *s, struct bh_buf *out)
 		bh_buf_puts(out, " timeout ");
 		duration_print(s->number, out);
 	}
+	if (s->meter == BH_METER_FLOWS)
+		bh_buf_printf(out, " ct count %u", s->meter_n);
+	else if (s->meter != BH_METER_NONE)
+		bh_buf_printf(out, " limit rate %u/%s burst %u packets", s->meter_n,
+			s->meter == BH_METER_PER_SECOND ? "second" : "minute", s->meter_n);
 	bh_buf_puts(out, " }");
 }
 

@@ -91,6 +91,38 @@ static int on_lookup(struct delinear *d, const struct nft_expr *e)
 	return 0;
 }
 
+static bool meter_limit(const struct nlattr *const *tb, struct bh_stmt *s)
+{
+	uint64_t unit = nft_attr_u64(tb[NFTA_LIMIT_UNIT]), rate = nft_attr_u64(tb[NFTA_LIMIT_RATE]);
+
+	if ((unit != 1 && unit != 60) || rate > UINT32_MAX || nft_attr_u32(tb[NFTA_LIMIT_BURST]) != rate ||
+		nft_attr_u32(tb[NFTA_LIMIT_TYPE]) != NFT_LIMIT_PKTS || nft_attr_u32(tb[NFTA_LIMIT_FLAGS]) != 0)
+		return false;
+	s->meter = unit == 1 ? BH_METER_PER_SECOND : BH_METER_PER_MINUTE;
+	s->meter_n = (uint32_t)rate;
+	return true;
+}
+
+/* The one expression that an updated element may keep. */
+static bool meter_decode(const struct nlattr *expr, struct bh_stmt *s)
+{
+	const struct nlattr *tb[NFTA_EXPR_MAX + 1], *data[NFTA_LIMIT_MAX + 1];
+	const char *name;
+
+	nft_attr_nested(expr, tb, NFTA_EXPR_MAX);
+	name = nft_attr_str(tb[NFTA_EXPR_NAME]);
+	if (!name || !tb[NFTA_EXPR_DATA])
+		return false;
+	nft_attr_nested(tb[NFTA_EXPR_DATA], data, NFTA_LIMIT_MAX);
+	if (strcmp(name, "limit") == 0)
+		return meter_limit(data, s);
+	if (strcmp(name, "connlimit") != 0 || (data[NFTA_CONNLIMIT_FLAGS] && nft_attr_u32(data[NFTA_CONNLIMIT_FLAGS])))
+		return false;
+	s->meter = BH_METER_FLOWS;
+	s->meter_n = nft_attr_u32(data[NFTA_CONNLIMIT_COUNT]);
+	return true;
+}
+
 static int on_dynset(struct delinear *d, const struct nft_expr *e)
 {
 	const char *name = nft_attr_str(e->tb[NFTA_DYNSET_SET_NAME]);
@@ -99,14 +131,15 @@ static int on_dynset(struct delinear *d, const struct nft_expr *e)
 	struct bh_stmt *s;
 
 	if (!set || !set->known || set->anonymous || nft_attr_u32(e->tb[NFTA_DYNSET_OP]) != NFT_DYNSET_OP_UPDATE ||
-		e->tb[NFTA_DYNSET_SREG_DATA] || e->tb[NFTA_DYNSET_EXPR] ||
-		(e->tb[NFTA_DYNSET_FLAGS] && nft_attr_u32(e->tb[NFTA_DYNSET_FLAGS])) ||
-		timeout > UINT32_MAX)
+		e->tb[NFTA_DYNSET_SREG_DATA] || e->tb[NFTA_DYNSET_EXPRESSIONS] || timeout > UINT32_MAX ||
+		(e->tb[NFTA_DYNSET_FLAGS] && (nft_attr_u32(e->tb[NFTA_DYNSET_FLAGS]) & ~(uint32_t)NFT_DYNSET_F_EXPR)))
 		return delinear_foreign(d);
 	s = delinear_stmt(d, BH_STMT_UPDATE);
 	if (!s || copy_name(d, e->tb[NFTA_DYNSET_SET_NAME], s->set) < 0)
 		return -1;
 	s->number = (uint32_t)timeout;
+	if (e->tb[NFTA_DYNSET_EXPR] && !meter_decode(e->tb[NFTA_DYNSET_EXPR], s))
+		return delinear_foreign(d);
 	return key_gather(d, nft_attr_u32(e->tb[NFTA_DYNSET_SREG_KEY]), set, s);
 }
 

@@ -143,6 +143,10 @@ static int change_elems(struct nft_batch *b, const struct bh_change *c, uint16_t
 		.interval = c->set->flags & BH_SET_INTERVAL,
 	};
 
+	/* the kernel takes elements out of a dynamic set by itself: what was seen may be gone, so it is made sure that it is there */
+	how.known = type == NFT_MSG_NEWSETELEM || !(c->set->flags & BH_SET_DYNAMIC);
+	if (r == 0 && !how.known)
+		r = nft_encode_elems(b, NFT_MSG_NEWSETELEM, c, 0, &how, c->elems.v, c->elems.n);
 	return r < 0 ? r : nft_encode_elems(b, type, c, 0, &how, c->elems.v, c->elems.n);
 }
 

@@ -11,7 +11,8 @@ static int stmt_anonymous(struct linear *l, const struct bh_stmt *s, enum bh_dat
 	bool *ret_interval)
 {
 	struct bh_set set = {.n_key = s->n_fields, .data = data};
-	struct nft_elems how = {.family = l->c->family, .set = name, .id = id, .key = s->fields, .n_key = s->n_fields, .data = data};
+	struct nft_elems how = {.family = l->c->family, .set = name, .id = id, .key = s->fields, .n_key = s->n_fields, .data = data,
+		.known = true};
 	BH_VEC(const struct bh_elem *) elems = {0};
 	static const uint8_t zero[BH_KEY_MAX];
 	int r = 0;
@@ -186,9 +187,28 @@ static int stmt_reject(struct linear *l, const struct bh_stmt *s)
 	return 0;
 }
 
+/* What nft's `limit rate N/second burst N packets` and `ct count N` are in an element. */
+static struct nftnl_expr *meter_expr(const struct bh_stmt *s)
+{
+	struct nftnl_expr *e = nftnl_expr_alloc(s->meter == BH_METER_FLOWS ? "connlimit" : "limit");
+
+	if (!e)
+		return NULL;
+	if (s->meter == BH_METER_FLOWS) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_CONNLIMIT_COUNT, s->meter_n);
+		return e;
+	}
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_RATE, s->meter_n);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_UNIT, s->meter == BH_METER_PER_SECOND ? 1 : 60);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, s->meter_n);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, 0);
+	return e;
+}
+
 static int stmt_update(struct linear *l, const struct bh_stmt *s)
 {
-	struct nftnl_expr *e;
+	struct nftnl_expr *e, *meter;
 	int r = linear_key(l, s, false);
 
 	if (r < 0)
@@ -200,6 +220,17 @@ static int stmt_update(struct linear *l, const struct bh_stmt *s)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
 	if (s->number)
 		nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, s->number);
+	if (s->meter != BH_METER_NONE) {
+		if (s->meter_n == 0)
+			return linear_refuse(l, -EINVAL, "a limit of nothing");
+		meter = meter_expr(s);
+		if (!meter)
+			return -ENOMEM;
+		if (nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, meter, 0) < 0) {	/* the outer one owns it from here on */
+			nftnl_expr_free(meter);
+			return -ENOMEM;
+		}
+	}
 	return nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, s->set) < 0 ? -ENOMEM : 0;
 }
 

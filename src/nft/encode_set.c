@@ -224,7 +224,7 @@ static void emit_close(struct emit *m)
 
 static int emit_room(struct emit *m)
 {
-	uint16_t flags = m->type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE | NLM_F_EXCL : 0;
+	uint16_t flags = m->type != NFT_MSG_NEWSETELEM ? 0 : m->how->known ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE;
 
 	if (m->nlh && (size_t)((char *)mnl_nlmsg_get_payload_tail(m->nlh) - (char *)m->list) >= LIST_MAX)
 		emit_close(m);

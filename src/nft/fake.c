@@ -253,6 +253,8 @@ static int del_elems(struct bh_table *t, const struct bh_change *c)
 	for (size_t i = 0; i < c->elems.n; i++) {
 		struct bh_elem *e = bh_set_find(s, c->elems.v[i]->key);
 
+		if (!e && (s->flags & BH_SET_DYNAMIC))
+			continue;
 		if (!e)
 			return -ENOENT;
 		memmove(e, e + 1, (size_t)(s->elems.v + s->elems.n - e - 1) * sizeof(*e));

@@ -112,6 +112,7 @@ struct nft_elems {
 	size_t n_key;
 	enum bh_data data;
 	bool interval;
+	bool known;		/* whether they are there: else one that is added may be */
 	unsigned shift;		/* of a key of one byte, see nft_load */
 };
 int nft_encode_elems(struct nft_batch *b, uint16_t type, const struct bh_change *c, size_t rule, const struct nft_elems *how,

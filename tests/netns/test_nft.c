@@ -18,6 +18,7 @@ static const char forms[] =
 	"  set ports { type inet_service; flags interval; elements = { 0-10, 80, 100-200, 65535 }; }\n"
 	"  set six { type ipv6_addr; flags interval; elements = { ::/127, 2001:db8::/32, ff00::/8 }; }\n"
 	"  set fresh { type classid; size 65535; flags dynamic,timeout; timeout 10s; }\n"
+	"  set met { type classid; size 65535; flags dynamic; }\n  map chosen { type classid : classid; elements = { 0:1 : b8:1 }; }\n"
 	"  map zone4 { type ifname . ipv4_addr : classid; counter; elements = { \"docker0\" . 10.0.0.1 : b8:1, \"lo\" . 10.0.0.2 : b8:2 }; }\n"
 	"  map world4 { type ipv4_addr : classid; flags interval; elements = { 10.0.0.0/8 : b9:2, 11.0.0.0/8 : b9:3, 240.0.0.0/4 : b9:4 }; }\n"
 	"  map go { type classid : verdict; counter; elements = { b8:1 : jump leaf, b8:2 : goto leaf, b8:3 : accept, b8:4 : drop, b8:5 : return }; }\n"
@@ -45,7 +46,10 @@ static const char forms[] =
 	"    meta priority set ct reply ip saddr map @world4\n    meta priority set b9:3\n    meta priority set ip saddr map { 1.2.3.4 : b8:1 }\n"
 	"    meta priority vmap @go\n    meta priority . meta l4proto . th dport vmap @open\n"
 	"    meta priority . meta l4proto . th dport vmap @ranges\n    update @fresh { meta priority timeout 10s }\n"
-	"    update @fresh { meta priority }\n    counter name \"a\" limit rate 10/second log prefix \"bulkhead x \" group 77\n"
+	"    update @fresh { meta priority }\n    update @met { meta priority ct count 2000 } goto leaf\n"
+	"    update @fresh { meta priority timeout 2s limit rate 20/second burst 20 packets } goto leaf\n"
+	"    update @fresh { meta priority limit rate 3/minute burst 3 packets } goto leaf\n    ct status ! confirmed accept\n"
+	"    meta priority set meta priority map @chosen\n    counter name \"a\" limit rate 10/second log prefix \"bulkhead x \" group 77\n"
 	"    meta l4proto tcp reject with tcp reset\n    reject with icmpx admin-prohibited\n    continue\n    drop\n  }\n"
 	"}\n"
 	"table bridge bulkhead {\n"
@@ -160,6 +164,13 @@ static void test_drift(void **state)
 		"insert rule inet bulkhead leaf fib saddr type local accept",
 		"insert rule inet bulkhead leaf th dport 80-90 accept",
 		"insert rule inet bulkhead leaf ct mark set meta mark",
+		"insert rule inet bulkhead leaf update @met { meta priority ct count over 5 } drop",
+		"insert rule inet bulkhead leaf update @fresh { meta priority limit rate 5/second burst 6 packets } drop",
+		"insert rule inet bulkhead leaf update @fresh { meta priority limit rate over 5/second burst 5 packets } drop",
+		"insert rule inet bulkhead leaf update @fresh { meta priority limit rate 5/hour burst 5 packets } drop",
+		"insert rule inet bulkhead leaf update @fresh { meta priority limit rate 5 bytes/second burst 5 bytes } drop",
+		"insert rule inet bulkhead leaf update @fresh { meta priority counter } drop",
+		"insert rule inet bulkhead leaf add @fresh { meta priority limit rate 5/second } drop",
 		"insert rule inet bulkhead leaf numgen random mod 2 0 accept",
 		"insert rule bridge bulkhead p meta protocol ip accept",
 		"insert rule inet bulkhead leaf notrack",
