@@ -40,12 +40,15 @@ struct bh_plan {
 	BH_VEC(struct bh_change) changes;	/* empty: in sync */
 };
 
+/* Whether nothing is left to do but to take elements out of dynamic sets that packets put there for somebody who has gone since: nothing
+ * depends on it, and nobody interfered. Also for an empty plan. */
+bool bh_plan_only_sweeps(const struct bh_plan *p);
 void bh_plan_free(struct bh_plan *p);
 BH_DEFINE_FREEP(struct bh_plan, bh_plan_free)
 
 /* Both sides sorted. A base chain whose hook, priority, policy or device differ, and a set whose type differs, are replaced; such a
  * change of a base chain is only made when somebody broke it. A table whose flags differ is replaced whole, but one that only lacks its owner is owned and kept. Dynamic sets' elements
- * and all counts are not compared. An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
+ * and all counts are not compared, but see BH_SET_DYNAMIC. An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
 int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, struct bh_plan **ret);
 
 /* One line a change ("+ element inet zone_of4 { … }"), for plan and logs; of many elements the first few. 0 or -ENOMEM. */

@@ -16,6 +16,7 @@ enum bh_class {
 	BH_CLASS_METADATA,
 	BH_CLASS_INVALID,
 	BH_CLASS_NOISE,		/* broadcast and multicast that nobody asked for: nobody's fault */
+	BH_CLASS_LIMIT,		/* allowed, but the container has as many connections as it may */
 	BH_CLASS_MAX,
 };
 const char *bh_class_name(enum bh_class c);	/* "policy", … */

@@ -167,6 +167,28 @@ static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 	bh_table_print(w, &t);
 }
 
+/* What each container of a zone may open: few zones have it, so it is no column. */
+static void put_limits(struct bh_writer *w, const json_t *doc)
+{
+	const json_t *zones = json_object_get(doc, "zones");
+	json_t *z;
+	size_t i;
+
+	json_array_foreach(zones, i, z) {
+		const json_t *c = json_object_get(z, "connections");
+		const char *rate = json_string_value(json_object_get(c, "new"));
+		_cleanup_buf_ struct bh_buf text = {0};
+
+		if (!json_is_object(c))
+			continue;
+		if (json_is_integer(json_object_get(c, "max")))
+			bh_buf_printf(&text, " %lld connections at once%s", (long long)num(c, "max"), rate ? "," : "");
+		if (rate)
+			bh_buf_printf(&text, " %.30s new", rate);
+		bh_text_line(w, BH_DIM, "%s: each container may open%s", or_dash(str(z, "name")), text.s ? text.s : "");
+	}
+}
+
 static void address_cell(struct bh_table_text *t, const json_t *container)
 {
 	const json_t *endpoint = json_array_get(json_object_get(container, "endpoints"), 0);
@@ -292,8 +314,10 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	if (*view == BH_VIEW_ALL)
 		put_health(w, doc);
 	fputc('\n', w->out);
-	if (*view == BH_VIEW_ALL || *view == BH_VIEW_ZONES)
+	if (*view == BH_VIEW_ALL || *view == BH_VIEW_ZONES) {
 		put_zones(w, doc, *view == BH_VIEW_ZONES);
+		put_limits(w, doc);
+	}
 	if (*view == BH_VIEW_ALL)
 		fputc('\n', w->out);
 	if (*view == BH_VIEW_ALL || *view == BH_VIEW_CONTAINERS)

@@ -43,8 +43,6 @@ static void resolve(struct bh_cfg *c, struct bh_zone_ref *ref, bool is_to)
 
 	if (b != BH_BUILTIN_NONE && ref->value) {
 		bh_cfg_error(c, &ref->loc, "'%s' is built in and has no values: write '%s'", full, full);
-	} else if (b != BH_BUILTIN_NONE && bh_cfg_unenforced(c, BH_IN_RULE, ref->name, &ref->loc)) {
-		return;
 	} else if ((b == BH_BUILTIN_DNS || b == BH_BUILTIN_METADATA) && !is_to) {
 		bh_cfg_error(c, &ref->loc, "'%s' can only stand after 'to': it opens no connections", full);
 	} else if (b != BH_BUILTIN_NONE) {

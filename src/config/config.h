@@ -12,6 +12,7 @@
 #define BH_CFG_ZONES_MAX 4096u
 #define BH_CFG_ERRORS_MAX 100u		/* more are not told; the same for warnings */
 #define BH_CFG_PRIORITY_MAX 1000
+#define BH_CFG_NEW_MAX 1000000u	/* a second: the kernel keeps what one connection costs in nanoseconds */
 #define BH_CFG_SHOW 272			/* a quoted word of a message, see bh_cfg_show() */
 
 enum bh_node_kind {
@@ -63,7 +64,6 @@ struct bh_cfg {
 	BH_VEC(struct bh_doc) docs;
 	const struct bh_doc *doc;	/* being read */
 	BH_VEC(struct bh_claim) prefixes, interfaces;
-	bool unenforced_ok;		/* reads what is not enforced yet: tests of those readers */
 	bool too_many;			/* errors or warnings */
 	bool partial;			/* zones may be missing because a part could not be read: references cannot be judged */
 	struct bh_strv refused;		/* names that cannot name a zone (told): no reference to them is told again */
@@ -121,15 +121,6 @@ bool bh_cfg_port(struct bh_cfg *c, const struct bh_node *n, struct bh_port *ret)
 bool bh_cfg_prefix(struct bh_cfg *c, const struct bh_node *n, struct bh_prefix *ret);
 void bh_cfg_set(struct bh_cfg *c, char **dst, const char *s);	/* a copy; no memory is remembered */
 
-/* unenforced.c: what the grammar knows and this version cannot enforce. */
-enum bh_unenforced_place {
-	BH_IN_ZONE,			/* a key */
-	BH_IN_KIND,			/* a value of the selector key `kind` */
-	BH_IN_RULE,			/* a zone in from or to */
-};
-/* Tells the error when WORD is one of those. */
-bool bh_cfg_unenforced(struct bh_cfg *c, enum bh_unenforced_place place, const char *word, const struct bh_loc *loc);
-
 /* read.c: a document's tree into the policy. zone.c, select.c, rule.c: parts of it. */
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc);
 /* TARGET: a bool, set when the zones were read. */
@@ -142,9 +133,5 @@ void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_
 void bh_cfg_check(struct bh_cfg *c);
 /* warn.c: for a policy without errors. */
 void bh_cfg_warnings(struct bh_cfg *c);
-
-/* load.c: bh_config_parse() with bh_cfg.unenforced_ok. */
-int bh_cfg_parse(const char *name, const char *text, size_t n, bool unenforced_ok, struct bh_policy **ret,
-	struct bh_diags *diags);
 
 #endif

@@ -72,10 +72,9 @@ static int finish(struct bh_cfg *c, struct bh_policy **ret)
 	return 0;
 }
 
-int bh_cfg_parse(const char *name, const char *text, size_t n, bool unenforced_ok, struct bh_policy **ret,
-	struct bh_diags *diags)
+int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags)
 {
-	_cleanup_(cfg_clear) struct bh_cfg c = {.unenforced_ok = unenforced_ok};
+	_cleanup_(cfg_clear) struct bh_cfg c = {0};
 	char *copy;
 	int r = cfg_init(&c, diags);
 
@@ -93,11 +92,6 @@ int bh_cfg_parse(const char *name, const char *text, size_t n, bool unenforced_o
 	copy[n] = '\0';
 	r = add_doc(&c, name, copy, n);
 	return r < 0 ? r : finish(&c, ret);
-}
-
-int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags)
-{
-	return bh_cfg_parse(name, text, n, false, ret, diags);
 }
 
 /* Who may write decides, and the descriptor is asked, not the name: a name can be changed in between. */

@@ -138,7 +138,7 @@ static void read_kind(struct bh_cfg *c, const struct bh_node *key, const struct 
 		size_t k;
 
 		if (bh_cfg_choice(c, n, "kind", words, BH_ARRAY_SIZE(words), &k) &&
-			!bh_cfg_unenforced(c, BH_IN_KIND, words[k], &n->loc) && bh_strv_push(&m->patterns, words[k]) < 0)
+			bh_strv_push(&m->patterns, words[k]) < 0)
 			bh_cfg_oom(c);
 	}
 }

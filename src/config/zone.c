@@ -244,12 +244,12 @@ static void read_new(struct bh_cfg *c, const struct bh_node *key, const struct b
 		return;
 	digits = strspn(text, "0123456789");
 	minute = strcmp(text + digits, "/minute") == 0;
-	for (size_t i = 0; i < digits && v <= UINT32_MAX; i++)
+	for (size_t i = 0; i < digits && v <= BH_CFG_NEW_MAX; i++)
 		v = v * 10 + (uint64_t)(text[i] - '0');
 	if (digits == 0 || (!minute && strcmp(text + digits, "/second") != 0)) {
 		bh_cfg_error(c, &value->loc, "new: '%s' is no rate: write N/second or N/minute", bh_cfg_show(text, show));
-	} else if (v == 0 || v > UINT32_MAX) {
-		bh_cfg_error(c, &value->loc, "new must be from 1 to %" PRIu32 " a second or minute, not %s", UINT32_MAX,
+	} else if (v == 0 || v > BH_CFG_NEW_MAX) {
+		bh_cfg_error(c, &value->loc, "new must be from 1 to %u a second or minute, not %s", BH_CFG_NEW_MAX,
 			bh_cfg_show(text, show));
 	} else {
 		t->z->conn_new = v;
@@ -263,7 +263,7 @@ static void read_connections(struct bh_cfg *c, const struct bh_node *key, const 
 	struct target *t = target;
 
 	t->where[KEY_CONNECTIONS] = &key->loc;
-	if (!bh_cfg_unenforced(c, BH_IN_ZONE, key->text, &key->loc) && bh_cfg_is_map(c, value, "connections"))
+	if (bh_cfg_is_map(c, value, "connections"))
 		bh_cfg_map(c, value, "connections", keys, BH_ARRAY_SIZE(keys), t);
 }
 

@@ -53,6 +53,7 @@ static int compile(struct compiler *c)
 {
 	static int (*const steps[])(struct compiler *) = {
 		host_bridges, modes_file, host_compile, world_compile, members_compile, forwards_compile, legs_number, legs_compile, zones_compile,
+		limits_compile,
 	};
 	int r = skel_inet_add(c->inet, c->in->policy->deny == BH_DENY_REJECT);
 

@@ -100,6 +100,9 @@ int legs_compile(struct compiler *c);
 /* compile_member.c */
 int members_compile(struct compiler *c);
 
+/* compile_limit.c */
+int limits_compile(struct compiler *c);
+
 /* names.c: of a zone's objects; PREFIX is "zone", "ports", … */
 void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);
 

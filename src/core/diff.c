@@ -166,6 +166,11 @@ static bool elems_kept(const struct bh_set *wanted, const struct bh_set *seen)
 	return wanted && seen && !set_replaced(wanted, seen) && !(wanted->flags & BH_SET_DYNAMIC);
 }
 
+static bool is_swept(const struct bh_set *wanted, const struct bh_set *seen)
+{
+	return wanted && (wanted->flags & BH_SET_DYNAMIC) && !(wanted->flags & BH_SET_TIMEOUT) && !set_replaced(wanted, seen);
+}
+
 static int take_elems(struct diff *d, enum bh_change_kind kind)
 {
 	bh_vec_foreach(seen, &d->seen->sets) {
@@ -174,7 +179,8 @@ static int take_elems(struct diff *d, enum bh_change_kind kind)
 		bool gone = !wanted || set_replaced(wanted, seen);
 		int r = 0;
 
-		if (kind == BH_DEL_ELEMS && kept && !interval)
+		/* what packets added goes by time, or with the key that it hangs on */
+		if (kind == BH_DEL_ELEMS && !interval && (kept || is_swept(wanted, seen)))
 			r = change_elems(d, BH_DEL_ELEMS, d->seen, seen, wanted);
 		else if (kind == BH_FLUSH_SET && seen->elems.n > 0 &&
 			((kept && interval && !elems_equal(wanted, seen)) || (gone && seen->data == BH_DATA_VERDICT)))
@@ -300,6 +306,14 @@ int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, stru
 	}
 	*ret = bh_take(p);
 	return 0;
+}
+
+bool bh_plan_only_sweeps(const struct bh_plan *p)
+{
+	bh_vec_foreach(c, &p->changes)
+		if (c->kind != BH_DEL_ELEMS || !(c->set->flags & BH_SET_DYNAMIC))
+			return false;
+	return true;
 }
 
 /* How many elements of one change are written out. */

@@ -21,6 +21,7 @@
 #define CT_ESTABLISHED 2u
 #define CT_RELATED 4u
 #define CT_NEW 8u
+#define IPS_CONFIRMED 0x8u
 #define IPS_DST_NAT 0x20u
 #define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
 
@@ -41,6 +42,12 @@ static const struct skel_set sets[] = {
 	{.name = "held", .key = {BH_PRIORITY}},
 	{.name = "drops4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_COUNTER},
 	{.name = "drops6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_COUNTER},
+	{.name = "opener4", .key = {BH_IIFNAME, BH_IP_SADDR}, .data = BH_DATA_PRIORITY},
+	{.name = "opener6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .data = BH_DATA_PRIORITY},
+	{.name = "opener_zone", .key = {BH_PRIORITY}, .data = BH_DATA_PRIORITY},
+	{.name = "opener_limits", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT},
+	{.name = "full", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 1000},
+	{.name = "pressed", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 10000},
 	{.name = "published", .key = {BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT}},
 	{.name = "pub_any", .key = {BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
 	{.name = "pub4", .key = {BH_IP_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
@@ -54,7 +61,7 @@ static const struct skel_set sets[] = {
 
 static const char *const counters[] = {
 	"denied_policy", "denied_unknown", "denied_quarantine", "denied_identity", "denied_metadata", "denied_invalid",
-	"denied_noise",
+	"denied_noise", "denied_limit",
 };
 
 static const struct skel_case to_ends[] = {
@@ -168,6 +175,11 @@ static const struct skel_chain denials[] = {
 	CHAIN("deny_noise",
 		RULE(COUNT("denied_noise")),
 		RULE(GOTO("act_silent"))),
+	/* Limits hold in zones under audit too */
+	CHAIN("deny_limit",
+		RULE(COUNT("denied_limit")),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead limit ")),
+		RULE(GOTO("refuse"))),
 };
 
 static const struct skel_chain ends[] = {
@@ -393,6 +405,17 @@ static const struct skel_chain hooks[] = {
 		RULE(ONE_OF(BH_ICMPV6_TYPE, icmp6_errors), ACCEPT),
 		RULE(MASKED(BH_TCP_FLAGS, TH_RST, TH_RST), ACCEPT),
 		RULE(GOTO("judge"))),
+	/* After the verdict: the first packet of a flow that a container with limits opens. What is dropped here leaves no entry */
+	CHAIN("judged",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), MASKED(BH_CT_STATUS, IPS_CONFIRMED, 0), GOTO("opened")),
+		RULE(GOTO("restore"))),
+	CHAIN("opened",
+		RULE(SCRATCH(0)),
+		RULE(FETCH("opener4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("opener6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(FETCH("opener_zone", BH_PRIORITY)),
+		RULE(VMAP("opener_limits", BH_PRIORITY)),
+		RULE(GOTO("restore"))),
 	/* After the verdict: no number is left behind, but what ip_forward makes of TOS */
 	CHAIN("restore",
 		RULE(SCRATCH(0)),
@@ -401,10 +424,10 @@ static const struct skel_chain hooks[] = {
 		RULE(ONE_OF(BH_IP_DSCP, interactive_bulk), SCRATCH(4)),
 		RULE(ACCEPT)),
 	BASE("forward_end", BH_HOOK_FORWARD, -9,
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
 		RULE(ACCEPT)),
 	BASE("input_end", BH_HOOK_INPUT, -9,
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
 		RULE(ACCEPT)),
 	BASE("output_end", BH_HOOK_OUTPUT, -9,
 		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("restore")),

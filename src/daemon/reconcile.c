@@ -212,7 +212,7 @@ static int count_drift(struct bh_manager *m, const struct bh_round *next)
 	if (r < 0)
 		return r;
 	shape = !bh_shape_equal(next->shape, m->seen.shape);
-	if (plan->changes.n == 0 && !shape && !bh_flags_undone(m))
+	if (bh_plan_only_sweeps(plan) && !shape && !bh_flags_undone(m))
 		return 0;
 	r = same_round(&m->round, next, &same);
 	if (r < 0 || !same)
@@ -328,19 +328,38 @@ static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 	return r;
 }
 
+/* Reads the kernel, and sweeps out what packets left there for containers that have gone meanwhile. */
+static int read_back(struct bh_manager *m, struct bh_plan **ret, struct bh_error *err)
+{
+	for (int i = 0;; i++) {
+		_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+		int r;
+
+		bh_seen_clear(&m->seen);
+		r = bh_look(m, err);
+		if (r < 0)
+			return r;
+		r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+		if (r < 0)
+			return bh_fail(err, r, "out of memory");
+		if (i > 0 || plan->changes.n == 0 || !bh_plan_only_sweeps(plan)) {
+			*ret = bh_take(plan);
+			return 0;
+		}
+		r = m->nft->ops->apply(m->nft, plan, err);
+		if (r < 0)
+			return r;
+	}
+}
+
 /* Reads everything back. 0 in line, 1 not. */
 static int verify(struct bh_manager *m, struct bh_error *err)
 {
 	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
-	int r;
+	int r = read_back(m, &plan, err);
 
-	bh_seen_clear(&m->seen);
-	r = bh_look(m, err);
 	if (r < 0)
 		return r;
-	r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
-	if (r < 0)
-		return bh_fail(err, r, "out of memory");
 	if (plan->changes.n > 0 || !bh_shape_equal(m->round.shape, m->seen.shape)) {
 		_cleanup_buf_ struct bh_buf text = {0};
 

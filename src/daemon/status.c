@@ -43,6 +43,17 @@ static json_t *rates_json(const struct bh_rates *r)
 	return json_pack("{s:o, s:o}", "egress_bps", rate_json(r ? r->egress_bps : 0), "ingress_bps", rate_json(r ? r->ingress_bps : 0));
 }
 
+/* Null where there is no limit, and while the file is in audit, which suspends them. */
+static json_t *limits_json(const struct bh_policy *policy, const struct bh_zone *z)
+{
+	char rate[40];
+
+	if (!z || policy->mode == BH_MODE_AUDIT || (!z->conn_max && !z->conn_new))
+		return json_null();
+	snprintf(rate, sizeof(rate), "%llu/%s", (unsigned long long)z->conn_new, z->conn_new_per_minute ? "minute" : "second");
+	return json_pack("{s:o, s:s?}", "max", rate_json(z->conn_max), "new", z->conn_new ? rate : NULL);
+}
+
 static int put(json_t *o, const char *key, json_t *value)
 {
 	return json_object_set_new(o, key, value) < 0 ? -ENOMEM : 0;
@@ -135,9 +146,9 @@ static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_r
 	const struct bh_zone_inst *inst = &p->insts.v[i];
 	const struct bh_zone *zone = zone_of(m->config.policy, inst);
 	struct bh_counts counts = bh_zone_counts(seen, p, i);
-	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o}", "name", text_json(inst->name), "kind", kind_name(inst, zone), "mode",
+	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", text_json(inst->name), "kind", kind_name(inst, zone), "mode",
 		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
-		rates_json(zone ? &zone->zone_rates : NULL));
+		rates_json(zone ? &zone->zone_rates : NULL), "connections", limits_json(m->config.policy, zone));
 
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
@@ -226,10 +237,10 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 		json_decref(endpoints);
 		return NULL;
 	}
-	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o}", "id", text_json(c->id), "name", text_json(c->name), "runtime",
+	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", text_json(c->id), "name", text_json(c->name), "runtime",
 		c->runtime, "zone", text_json(inst->name), "reason", text_json(member->reason), "enforced",
 		enforced_name(member->enforced), "unenforced_reason", text_json(member->unenforced_reason), "endpoints", endpoints,
-		"bandwidth", rates_json(zone ? &zone->container_rates : NULL));
+		"bandwidth", rates_json(zone ? &zone->container_rates : NULL), "connections", limits_json(m->config.policy, zone));
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
 		return NULL;
@@ -322,7 +333,7 @@ static bool in_sync(struct bh_manager *m, const struct bh_ruleset *ruleset, cons
 {
 	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
 
-	return m->round.wanted && bh_diff(m->round.wanted, ruleset, &plan) == 0 && plan->changes.n == 0 &&
+	return m->round.wanted && bh_diff(m->round.wanted, ruleset, &plan) == 0 && bh_plan_only_sweeps(plan) &&
 		bh_shape_equal(m->round.shape, shape) && !bh_flags_undone(m);
 }
 

@@ -22,6 +22,7 @@ static const char *const names[BH_CLASS_MAX] = {
 	[BH_CLASS_METADATA] = "metadata",
 	[BH_CLASS_INVALID] = "invalid",
 	[BH_CLASS_NOISE] = "noise",
+	[BH_CLASS_LIMIT] = "limit",
 };
 
 const char *bh_class_name(enum bh_class c)

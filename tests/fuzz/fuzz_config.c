@@ -4,7 +4,7 @@
  * Seeds: fuzz_config CORPUS tests/golden/config rules */
 #include <bulkhead/expect.h>
 
-#include "../../src/config/config.h"
+#include <bulkhead/config.h>
 #include "policy_equal.h"
 
 #include <stdint.h>
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_(bh_policy_freep) struct bh_policy *p = NULL, *again = NULL;
 	_cleanup_buf_ struct bh_buf said = {0}, text = {0}, twice = {0};
 	struct bh_diags diags = {0};
-	int r = bh_cfg_parse("fuzz.yaml", (const char *)data, size, true, &p, &diags);
+	int r = bh_config_parse("fuzz.yaml", (const char *)data, size, &p, &diags);
 
 	require(bh_diags_print(&diags, &said) == 0 && is_safe(&said), "a diagnostic is not safe to print", &said);
 	require((r == 0) == (diags.errors == 0) && (r == 0) == (p != NULL), "the result and the errors disagree", &said);
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	judge(p);
 	require(bh_config_print(p, &text) == 0, "no memory", &text);
-	r = bh_cfg_parse("again.yaml", text.s, text.n, true, &again, &diags);
+	r = bh_config_parse("again.yaml", text.s, text.n, &again, &diags);
 	bh_diags_print(&diags, &text);
 	bh_diags_clear(&diags);
 	require(r == 0, "what was printed is refused", &text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* golden_compile CASES: every folder of CASES holds bulkhead.yaml, `world` (the host, its networks and containers, one thing a
  * line) and expect.nft, the exact rule set; or expect.part, only what the configuration and the world put into it: sets that are
- * not empty and the chains of zones. BH_GOLDEN_UPDATE=1 rewrites what is expected. `golden_compile --print CASE` prints the whole
+ * not empty and the chains of zones and limits. BH_GOLDEN_UPDATE=1 rewrites what is expected. `golden_compile --print CASE` prints the whole
  * rule set of one, for tests that load it. */
 #include <bulkhead/compile.h>
 #include <bulkhead/config.h>
@@ -25,7 +25,8 @@ static void part_print(const struct bh_ruleset *r, struct bh_buf *out)
 			if (s->elems.n > 0)
 				bh_set_print(s, out);
 		bh_vec_foreach(c, &t->chains)
-			if (strncmp(c->name, "zone_", 5) == 0)
+			if (strncmp(c->name, "zone_", 5) == 0 || strncmp(c->name, "open_", 5) == 0 ||
+				strncmp(c->name, "count_", 6) == 0)
 				bh_chain_print(c, (enum bh_family)f, out);
 		if (t->present)
 			bh_buf_puts(out, "}\n");
