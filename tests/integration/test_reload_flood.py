@@ -79,37 +79,8 @@ class ReloadFlood(unittest.TestCase):
                 (h.out, ALLOWED, both(b["web1"], b["web2"])), (h.host, ALLOWED, both(b["api1"], b["api2"]))]
 
     def measure(self, action):
-        """Floods and probes while ACTION runs. Returns (leaked, lost, sent denied, sent allowed); each a {marker: n}."""
         h = self.host
-        places = [*self.box.values(), h.host, h.out]
-        tallies = {p.name: h.tally(p, ALLOWED, DENIED) for p in places}
-        floods = [("alive", h.flood(p, f"alive-{p.name}", DENIED, ["127.0.0.1", "::1"], gap_us=20000)) for p in places]
-        floods += [("ok", h.flood(p, f"ok-{p.name}", port, a, gap_us=2000)) for p, port, a in self.allowed()]
-        floods += [("new", h.flood(p, f"new-{p.name}", port, a, gap_us=20000, fresh=True)) for p, port, a in self.allowed()]
-        floods += [("no", h.flood(p, f"no-{p.name}", port, a, gap_us=3000)) for p, port, a in self.denied()]
-        time.sleep(0.3)
-        try:
-            action()
-        finally:
-            for _, f in floods:
-                f.end()
-            sent = {k: n for _, f in floods for k, n in f.stop().items()}
-            time.sleep(0.3)
-            got = {}
-            for t in tallies.values():
-                got.update(t.stop())
-        # A denial in the host's own output is an error of its system call: tried is what counts there.
-        failed = {k: n for k, n in sent.items() if n[1] and "-host/" not in k}
-        self.assertEqual(failed, {}, "the sender itself could not send")
-        dead = {k: got.get(k) for k, n in sent.items()
-                if k.startswith("alive-") and (k not in got or got[k][1] != n[0])}
-        self.assertEqual(dead, {}, "a receiver does not hear itself: nothing was measured")
-        leaked = {k: n for k, n in got.items() if k.startswith("no-")}
-        lost = {k: (sum(n), got.get(k, (0, 0))[1]) for k, n in sent.items()
-                if k.startswith(("ok-", "new-")) and got.get(k, (0, 0))[1] != sum(n)}
-        self.gap = max((n[2] for k, n in got.items() if k.startswith("ok-")), default=0)
-        return leaked, lost, sum(sum(n) for k, n in sent.items() if k.startswith("no-")), \
-            sum(n for k, (n, _) in sent.items() if k.startswith(("ok-", "new-")))
+        return fakehost.measure(h, [*self.box.values(), h.host, h.out], self.allowed(), self.denied(), action)
 
     def memory(self):
         pid = self.host.pids_of("bulkheadd", str(self.daemon.socket))[0]
@@ -144,15 +115,15 @@ class ReloadFlood(unittest.TestCase):
                 self.reload((len(self.took) + 1) % 2)
             if len(self.took) % 2:
                 self.reload(0)
-        leaked, lost, denied, allowed = self.measure(action)
+        seen = self.measure(action)
         took = sorted(self.took)
         now = self.memory()
         print(f"# {len(took)} reloads in {sum(took):.1f} s, median {took[len(took) // 2] * 1000:.1f} ms, worst {took[-1] * 1000:.0f} ms; "
-              f"{denied} datagrams to denied pairs, {allowed} to allowed ones, longest pause {self.gap} ms; "
+              f"{seen.denied} datagrams to denied pairs, {seen.allowed} to allowed ones, longest pause {seen.gap} ms; "
               f"memory {memory[0]} -> {now[0]} KiB, descriptors {memory[1]} -> {now[1]}")
-        self.assertEqual((leaked, lost), ({}, {}))
-        self.assertGreater(denied, 50 * len(took))
-        self.assertGreater(allowed, 10 * len(took))
+        self.assertEqual((seen.leaked, seen.lost), ({}, {}))
+        self.assertGreater(seen.denied, 50 * len(took))
+        self.assertGreater(seen.allowed, 10 * len(took))
         # The same configuration is the same rules: nothing piles up.
         self.assertEqual(sorted(before.splitlines()), sorted(self.host.ruleset().splitlines()))
         self.assertEqual(self.daemon.status()["kernel"]["repairs"], 0)
@@ -161,11 +132,11 @@ class ReloadFlood(unittest.TestCase):
 
     def test_2_control_everything_arrives_without_bulkhead(self):
         self.daemon.teardown()
-        leaked, lost, denied, _ = self.measure(lambda: time.sleep(1))
-        self.assertEqual(lost, {})
+        seen = self.measure(lambda: time.sleep(1))
+        self.assertEqual(seen.lost, {})
         pairs = sum(len(a) for _, _, a in self.denied())
-        self.assertEqual(len(leaked), pairs, "a flood that never could have arrived proves nothing")
-        self.assertEqual(sum(n[1] for n in leaked.values()), denied)
+        self.assertEqual(len(seen.leaked), pairs, "a flood that never could have arrived proves nothing")
+        self.assertEqual(sum(n[1] for n in seen.leaked.values()), seen.denied)
 
 
 if __name__ == "__main__":

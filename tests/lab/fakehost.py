@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import textwrap
+import time
 
 import fakedocker
 import lab
@@ -112,6 +113,44 @@ class Flood:
         self.end()
         out = self.proc.communicate(timeout=20)[0]
         return {w[0]: (int(w[1]), int(w[2])) for w in (line.split() for line in out.splitlines())}
+
+
+class Seen:
+    """What a measurement saw. leaked: {marker/address: (count, distinct, gap)} of denied pairs; lost: {marker/address: (sent, arrived)}
+    of allowed ones where they differ; denied, allowed: how many were sent; gap: the longest pause of a paced one in ms."""
+
+
+def measure(host, places, allowed, denied, action, ports=(7000, 7001), gap_us=2000):
+    """Floods denied pairs and probes allowed ones, lists of (place, port, addresses), while ACTION runs: each allowed pair by one
+    flow and by a new flow every 20 ms. Every place must hear itself meanwhile, or nothing was measured."""
+    tallies = [host.tally(p, *ports) for p in places]
+    floods = [host.flood(p, f"alive-{p.name}", ports[0], ["127.0.0.1", "::1"], gap_us=20000) for p in places]
+    floods += [host.flood(p, f"ok-{p.name}", port, a, gap_us=gap_us) for p, port, a in allowed]
+    floods += [host.flood(p, f"new-{p.name}", port, a, gap_us=20000, fresh=True) for p, port, a in allowed]
+    floods += [host.flood(p, f"no-{p.name}", port, a, gap_us=3000) for p, port, a in denied]
+    time.sleep(0.3)
+    try:
+        action()
+    finally:
+        for f in floods:
+            f.end()
+        sent = {k: n for f in floods for k, n in f.stop().items()}
+        time.sleep(0.3)
+        got = {k: n for t in tallies for k, n in t.stop().items()}
+    for k, n in sent.items():
+        # A denial in the host's own output is an error of its system call: tried is what counts there.
+        if n[1] and "-host/" not in k:
+            raise lab.LabError(f"{k}: {n[1]} of {sum(n)} could not be sent")
+        if k.startswith("alive-") and got.get(k, (0, 0))[1] != n[0]:
+            raise lab.LabError(f"{k}: {n[0]} sent, {got.get(k)} heard: nothing was measured")
+    s = Seen()
+    s.leaked = {k: n for k, n in got.items() if k.startswith("no-")}
+    s.lost = {k: (sum(n), got.get(k, (0, 0))[1]) for k, n in sent.items()
+              if k.startswith(("ok-", "new-")) and got.get(k, (0, 0))[1] != sum(n)}
+    s.denied = sum(sum(n) for k, n in sent.items() if k.startswith("no-"))
+    s.allowed = sum(n for k, (n, _) in sent.items() if k.startswith(("ok-", "new-")))
+    s.gap = max((n[2] for k, n in got.items() if k.startswith("ok-")), default=0)
+    return s
 
 
 class FakeHost(lab.Lab):
