@@ -8,7 +8,7 @@
 #include <bulkhead/mem.h>
 
 /* Why a packet was denied: the word in the log prefix of the rule, "bulkhead policy ". */
-enum bh_class {
+enum bh_denied_class {
 	BH_CLASS_POLICY,
 	BH_CLASS_UNKNOWN,
 	BH_CLASS_QUARANTINE,
@@ -19,7 +19,7 @@ enum bh_class {
 	BH_CLASS_LIMIT,		/* allowed, but the container has as many connections as it may */
 	BH_CLASS_MAX,
 };
-const char *bh_class_name(enum bh_class c);	/* "policy", … */
+const char *bh_denied_class_name(enum bh_denied_class c);	/* "policy", … */
 
 /* A connection as conntrack keeps it. The initiator is the source of the original direction, the responder the source of the replies: the
  * real ends, before masquerade and behind DNAT. Ports are in host order, 0 where the protocol has none. */
@@ -42,7 +42,7 @@ struct bh_flow {
 
 /* One packet that a rule of ours logged. */
 struct bh_denied {
-	enum bh_class class;
+	enum bh_denied_class class;
 	bool bridge;			/* by the bridge table: a frame, before routing is asked */
 	uint8_t hook;			/* enum nf_inet_hooks */
 	uint32_t in, out;		/* ifindexes: the bridge where there is one; 0 none */

@@ -33,7 +33,7 @@ struct bh_judgement {
 
 struct bh_judge;
 
-/* WANTED is what bh_compile() made of IN. Both, and what IN points to, must outlive the judge. 0 or -ENOMEM. */
+/* WANTED is what bh_compile() made of IN. It, and IN's policy, inventory and placement, must outlive the judge. 0 or -ENOMEM. */
 int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wanted, struct bh_judge **ret);
 void bh_judge_free(struct bh_judge *j);
 BH_DEFINE_FREEP(struct bh_judge, bh_judge_free)

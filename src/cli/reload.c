@@ -17,9 +17,14 @@ static void reload_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	struct bh_cli *cli = userdata;
 
 	put_lines(cli->err, json_string_value(json_object_get(doc, "diagnostics")));
-	if (json_is_true(json_object_get(doc, "loaded")))
+	if (json_is_true(json_object_get(doc, "loaded"))) {
+		const char *ended = json_string_value(json_object_get(json_object_get(doc, "ended"), "text"));
+
 		bh_text_line(w, BH_PLAIN, "loaded, and the kernel holds it: %s",
 			json_string_value(json_object_get(doc, "state")));
+		if (ended)
+			bh_text_line(w, BH_WARN, "%s", ended);
+	}
 	else
 		bh_cli_error(cli, "%s: nothing changed", json_string_value(json_object_get(doc, "error")));
 }

@@ -18,6 +18,7 @@ struct bh_judge {
 	struct bh_compile_input in;
 	const struct bh_table *inet;
 	struct claims claims;
+	BH_VEC(struct bh_addr) own;	/* the host's addresses */
 	BH_VEC(struct place) places;	/* sorted by address */
 };
 
@@ -51,13 +52,17 @@ int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wan
 		return -ENOMEM;
 	j->in = *in;
 	j->inet = &wanted->tables[BH_FAMILY_INET];
+	j->in.host = NULL;	/* it may go before the judge does */
+	bh_vec_foreach(a, &in->host->addrs)
+		if (bh_vec_push(&j->own, a->prefix.addr) < 0)
+			return -ENOMEM;
 	bh_vec_foreach(m, &in->placement->members)
 		bh_vec_foreach(at, &m->attachments)
 			if (places_add(j, m, at) < 0)
 				return -ENOMEM;
 	if (j->places.n > 1)
 		qsort(j->places.v, j->places.n, sizeof(*j->places.v), place_cmp);
-	if (claims_collect(in, &j->claims) < 0)
+	if (claims_collect(&j->in, &j->claims) < 0)
 		return -ENOMEM;
 	*ret = bh_take(j);
 	return 0;
@@ -68,6 +73,7 @@ void bh_judge_free(struct bh_judge *j)
 	if (!j)
 		return;
 	claims_clear(&j->claims);
+	bh_vec_clear(&j->own);
 	bh_vec_clear(&j->places);
 	free(j);
 }
@@ -120,8 +126,8 @@ static bool is_host(const struct bh_judge *j, const struct bh_addr *addr)
 
 	if ((addr->family == 4 && addr->b[0] == 127) || bh_addr_cmp(addr, &loopback6) == 0)
 		return true;
-	bh_vec_foreach(a, &j->in.host->addrs)
-		if (bh_addr_cmp(&a->prefix.addr, addr) == 0)
+	bh_vec_foreach(a, &j->own)
+		if (bh_addr_cmp(a, addr) == 0)
 			return true;
 	return false;
 }

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
@@ -61,4 +63,58 @@ void bh_log_container(const struct bh_log *l, int priority, const char *event, c
 	va_start(ap, fmt);
 	put(l, priority, event, id, zone, fmt, ap);
 	va_end(ap);
+}
+
+/* NAME=VALUE for sd_journal_sendv(3). */
+static int field_add(struct iovec *v, size_t *n, const char *name, const char *value)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
+	char *text;
+
+	bh_buf_puts(&b, name);
+	bh_buf_puts(&b, "=");
+	bh_buf_put_safe(&b, value, LINE_MAX_BYTES);
+	if (bh_buf_steal(&b, &text) < 0)
+		return -ENOMEM;
+	v[(*n)++] = (struct iovec){.iov_base = text, .iov_len = strlen(text)};
+	return 0;
+}
+
+void bh_log_fields(const struct bh_log *l, int priority, const char *event, const struct bh_log_field *fields, size_t n, const char *fmt,
+	...)
+{
+	struct iovec v[BH_LOG_FIELDS_MAX + 4];
+	_cleanup_free_ char *raw = NULL;
+	char number[2] = {(char)('0' + (priority & 7)), 0};
+	size_t done = 0;
+	va_list ap;
+	int r = 0;
+
+	if (priority == LOG_DEBUG && !l->debug)
+		return;
+	va_start(ap, fmt);
+	if (!l->journal) {
+		put(l, priority, event, NULL, NULL, fmt, ap);
+		va_end(ap);
+		return;
+	}
+	if (vasprintf(&raw, fmt, ap) < 0)
+		raw = NULL;
+	va_end(ap);
+	if (!raw)
+		return;
+	r = field_add(v, &done, "MESSAGE", raw);
+	if (r == 0)
+		r = field_add(v, &done, "PRIORITY", number);
+	if (r == 0)
+		r = field_add(v, &done, "SYSLOG_IDENTIFIER", "bulkheadd");
+	if (r == 0)
+		r = field_add(v, &done, "BULKHEAD_EVENT", event);
+	for (size_t i = 0; i < n && i < BH_LOG_FIELDS_MAX && r == 0; i++)
+		if (fields[i].value)
+			r = field_add(v, &done, fields[i].name, fields[i].value);
+	if (r == 0)
+		(void)sd_journal_sendv(v, (int)done);
+	for (size_t i = 0; i < done; i++)
+		free(v[i].iov_base);
 }

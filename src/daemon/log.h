@@ -4,6 +4,7 @@
 #define BULKHEAD_DAEMON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
 
 /* What happened, for the journal field BULKHEAD_EVENT: stable words to search for. */
@@ -15,6 +16,8 @@
 #define BH_EVENT_REPAIR "repair"
 #define BH_EVENT_DEGRADED "degraded"
 #define BH_EVENT_PLACED "placed"
+#define BH_EVENT_DENIED "denied"
+#define BH_EVENT_CONNECTIONS "connections"
 
 struct bh_log {
 	bool journal;
@@ -30,5 +33,14 @@ void bh_log(const struct bh_log *l, int priority, const char *event, const char 
 /* The same about one container (fields BULKHEAD_CONTAINER and BULKHEAD_ZONE). */
 void bh_log_container(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
+
+/* The same with fields of its own for the journal (NAME as the journal wants it, "BULKHEAD_CLASS"); values are escaped like the text. */
+struct bh_log_field {
+	const char *name;
+	const char *value;	/* untrusted; NULL: left out */
+};
+#define BH_LOG_FIELDS_MAX 24
+void bh_log_fields(const struct bh_log *l, int priority, const char *event, const struct bh_log_field *fields, size_t n, const char *fmt,
+	...) __attribute__((format(printf, 6, 7)));
 
 #endif

@@ -70,11 +70,11 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	r = sd_event_default(&event);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
+	parts.log = bh_log_open(o->foreground);
 	r = bh_manager_parts_open(&parts, err);
 	if (r < 0)
 		return r;
 	BH_FAULT("start-opened");
-	parts.log = bh_log_open(o->foreground);
 	parts.config_path = o->config;
 	parts.state_dir = o->state;
 	parts.once = o->action == BH_ACTION_ONCE;

@@ -328,6 +328,8 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 		bh_tc_free(parts->tc);
 		bh_nft_monitor_free(parts->nft_monitor);
 		bh_tc_monitor_free(parts->tc_monitor);
+		bh_nflog_free(parts->nflog);
+		bh_flows_free(parts->flows);
 		return bh_fail(err, -ENOMEM, "out of memory");
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -338,11 +340,16 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 	m->tc = parts->tc;
 	m->nft_monitor = parts->nft_monitor;
 	m->tc_monitor = parts->tc_monitor;
+	m->nflog = parts->nflog;
+	m->nflog_wanted = parts->nflog_wanted;
+	m->flows = parts->flows;
 	m->features = parts->features;
 	m->config_path = parts->config_path;
 	m->state_dir = parts->state_dir;
 	m->once = parts->once;
 	r = add_events(m);
+	if (r >= 0)
+		r = bh_denials_start(m);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
 	keep_socket(m, parts->kept_stale);
@@ -353,7 +360,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 void bh_manager_free(struct bh_manager *m)
 {
 	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
-		&m->interrupt };
+		&m->interrupt, &m->nflog_io, &m->tell };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);
@@ -385,10 +392,26 @@ void bh_manager_free(struct bh_manager *m)
 	bh_vec_clear(&m->waiting);
 	bh_nft_monitor_free(m->nft_monitor);
 	bh_tc_monitor_free(m->tc_monitor);
+	bh_nflog_free(m->nflog);
+	bh_flows_free(m->flows);
+	bh_kinds_free(m->kinds);
+	bh_endings_clear(&m->endings);
 	bh_nft_free(m->nft);
 	bh_tc_free(m->tc);
 	sd_event_unref(m->event);
 	free(m);
+}
+
+/* Without these the rules hold all the same: what is denied is counted, but not told by name. */
+static void open_flows(struct bh_manager_parts *p)
+{
+	struct bh_error err = {0};
+
+	p->nflog_wanted = true;
+	if (bh_nflog_new(BH_NFLOG_GROUP, &p->nflog, &err) < 0)
+		bh_log(&p->log, LOG_WARNING, BH_EVENT_START, "denied packets are not told by name: %s", err.msg);
+	if (bh_flows_new(&p->flows, &err) < 0)
+		bh_log(&p->log, LOG_WARNING, BH_EVENT_START, "running connections are not looked at: %s", err.msg);
 }
 
 int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
@@ -415,8 +438,10 @@ int bh_manager_parts_open(struct bh_manager_parts *p, struct bh_error *err)
 		bh_nft_free(p->nft);
 		bh_tc_free(p->tc);
 		memset(p, 0, sizeof(*p));
+		return r;
 	}
-	return r;
+	open_flows(p);
+	return 0;
 }
 
 int bh_manager_start(struct bh_manager *m, struct bh_error *err)

@@ -4,10 +4,13 @@
 #ifndef BULKHEAD_DAEMON_MANAGER_H
 #define BULKHEAD_DAEMON_MANAGER_H
 
+#include "kinds.h"
 #include "log.h"
 
 #include <bulkhead/config.h>
 #include <bulkhead/control.h>
+#include <bulkhead/flows.h>
+#include <bulkhead/judge.h>
 #include <bulkhead/diff.h>
 #include <bulkhead/nft.h>
 #include <bulkhead/runtime.h>
@@ -35,6 +38,7 @@ struct bh_round {
 	struct bh_placement *placement;	/* NULL without a policy */
 	struct bh_ruleset *wanted;
 	struct bh_shape *shape;
+	struct bh_judge *judge;		/* made when it is asked for: bh_round_judge() */
 };
 
 /* What the kernel was last seen to hold; NULL is "look again". */
@@ -67,6 +71,23 @@ struct bh_strange {
 	sd_event_source *timer;
 };
 
+/* Running connections that rules would end, by who, to whom and where. */
+#define BH_ENDINGS_MAX 1024	/* groups that are kept; the total counts all */
+#define BH_ENDINGS_TOLD 8
+struct bh_ending {
+	char *from, *to;		/* untrusted */
+	uint8_t proto;
+	uint16_t port;
+	size_t count;
+};
+struct bh_endings {
+	BH_VEC(struct bh_ending) v;	/* the largest first */
+	size_t total;
+};
+void bh_endings_clear(struct bh_endings *e);
+/* "3 running connections end: web1 -> db1 tcp/5432 (2), web1 -> api1 tcp/80", safe to print; nothing for none. 0 or -ENOMEM. */
+int bh_endings_print(const struct bh_endings *e, struct bh_buf *out);
+
 struct bh_manager {
 	sd_event *event;
 	struct bh_log log;
@@ -74,6 +95,9 @@ struct bh_manager {
 	struct bh_tc *tc;
 	struct bh_nft_monitor *nft_monitor;	/* NULL in tests */
 	struct bh_tc_monitor *tc_monitor;
+	struct bh_nflog *nflog;			/* NULL: nobody tells what is denied */
+	bool nflog_wanted;			/* tried again while it is NULL */
+	struct bh_flows *flows;			/* NULL: conntrack cannot be read */
 	struct bh_features features;
 	const char *config_path, *state_dir;
 
@@ -100,8 +124,15 @@ struct bh_manager {
 	BH_VEC(struct bh_told) told;
 	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
 	char *reload_diagnostics;
+	struct bh_endings endings;	/* of the last reload */
 
-	sd_event_source *dirty, *retry, *poll, *start_timer, *nft_io, *tc_io, *hup, *term, *interrupt;
+	struct bh_kinds *kinds;
+	uint64_t nflog_lost;		/* of these it was told */
+	uint64_t hooked_usec;		/* monotonic: when conntrack began to see what it had not seen; 0: it was seeing all */
+	bool found_known;		/* `unenforced` was set */
+	bool unenforced;		/* nothing was enforced when this daemon started, and running connections were not looked at yet */
+
+	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *nflog_io, *nft_io, *tc_io, *hup, *term, *interrupt;
 	struct bh_control_server *control;
 };
 
@@ -111,6 +142,9 @@ struct bh_manager_parts {
 	struct bh_tc *tc;
 	struct bh_nft_monitor *nft_monitor;	/* may be NULL */
 	struct bh_tc_monitor *tc_monitor;	/* may be NULL */
+	struct bh_nflog *nflog;			/* may be NULL */
+	bool nflog_wanted;
+	struct bh_flows *flows;			/* may be NULL */
 	struct bh_features features;
 	const char *config_path, *state_dir;	/* must outlive the manager */
 	bool once;
@@ -140,6 +174,8 @@ void bh_manager_dirty(struct bh_manager *m);
 /* The whole look, now. Called by the loop, and once before the loop so that the kernel is closed before a runtime is asked. */
 void bh_manager_run(struct bh_manager *m);
 
+/* Whether any runtime has given a snapshot. */
+bool bh_manager_heard(const struct bh_manager *m);
 /* Whether every runtime has either given a snapshot or is known to be absent. */
 bool bh_manager_settled(const struct bh_manager *m);
 /* "starting", "enforcing", "auditing" or "degraded"; *RET_REASON (may be NULL) is why, a new string the caller frees, or NULL. */
@@ -177,6 +213,28 @@ void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);
 /* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
 bool bh_flags_undone(const struct bh_manager *m);
+
+/* The judge of the last round; NULL while there is none, or no memory for it. */
+const struct bh_judge *bh_round_judge(struct bh_manager *m);
+
+/* connections.c: what ends when AFTER is enforced after BEFORE (NULL: nothing). Connections that conntrack has the wrong way round are put right, so that
+ * what policy allows goes on. 0 or -errno. */
+int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
+	struct bh_error *err);
+
+/* The same before POLICY, which can be compiled, takes the place of the one in force: into m->endings, and logged. */
+void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy);
+/* Notes whether the kernel enforced anything before this daemon's first change. */
+void bh_connections_found(struct bh_manager *m);
+/* conntrack sees a bridge from now on that it did not see. */
+void bh_connections_hooked(struct bh_manager *m);
+/* Once it is known who runs: what the first enforcement on this host ends is logged, before the rules come. */
+void bh_connections_first(struct bh_manager *m);
+
+/* denials.c: follows what is denied. 0 or -errno. */
+int bh_denials_start(struct bh_manager *m);
+/* The kinds that were seen last, MAX at most; NULL for no memory. */
+json_t *bh_denials_list(struct bh_manager *m, size_t max);
 
 /* ids.c: sets in MEMORY the numbers by which SEEN knows the zones of P, which was placed with MEMORY. *RET_CHANGED: P is to be placed
  * again. 0 or -ENOMEM. */

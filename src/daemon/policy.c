@@ -190,6 +190,7 @@ int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
 		m->config.error = bh_take(error);
 		return r;
 	}
+	bh_connections_reload(m, policy);
 	adopt(m, policy);
 	(void)bh_strdup(&m->config.error, NULL);
 	(void)bh_strdup(&m->config.reason, NULL);

@@ -12,6 +12,7 @@
 
 void bh_round_clear(struct bh_round *r)
 {
+	bh_judge_free(r->judge);	/* points into all of these */
 	bh_shape_free(r->shape);
 	bh_ruleset_free(r->wanted);
 	bh_placement_free(r->placement);	/* points into the inventory */
@@ -229,7 +230,7 @@ static bool have_tables(const struct bh_ruleset *r)
 	return r->tables[BH_FAMILY_INET].present && r->tables[BH_FAMILY_BRIDGE].present;
 }
 
-static bool anyone_heard(const struct bh_manager *m)
+bool bh_manager_heard(const struct bh_manager *m)
 {
 	bh_vec_foreach(s, &m->sources)
 		if ((*s)->heard)
@@ -243,7 +244,7 @@ static bool must_hold(const struct bh_manager *m)
 {
 	if (!have_tables(m->seen.ruleset) || m->built)
 		return false;
-	return !anyone_heard(m) || !bh_manager_settled(m);
+	return !bh_manager_heard(m) || !bh_manager_settled(m);
 }
 
 /* Switches on what the wanted memory sets name; they are in the kernel by now, so that teardown finds them whatever happens. */
@@ -267,6 +268,7 @@ static int apply_flags(struct bh_manager *m, bool *ret_changed, struct bh_error 
 		if (r < 0 && r != -ENODEV)	/* gone meanwhile: nothing to switch on */
 			return r;
 		*ret_changed = true;
+		bh_connections_hooked(m);
 	}
 	return 0;
 }
@@ -457,6 +459,8 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 
 	m->rules_hold = false;
 	r = bh_look(m, err);
+	if (r == 0)
+		bh_connections_found(m);
 	m->held = r == 0 && must_hold(m);
 	BH_FAULT("observed");
 	if (m->held)
@@ -468,6 +472,7 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 		r = count_drift(m, &next);
 	if (r == 0) {
 		round_replace(m, &next);
+		bh_connections_first(m);
 		r = apply(m, &changed, err);
 	}
 	BH_FAULT("applied");

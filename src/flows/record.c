@@ -25,12 +25,12 @@ static const char *const names[BH_CLASS_MAX] = {
 	[BH_CLASS_LIMIT] = "limit",
 };
 
-const char *bh_class_name(enum bh_class c)
+const char *bh_denied_class_name(enum bh_denied_class c)
 {
 	return c < BH_CLASS_MAX ? names[c] : NULL;
 }
 
-static bool class_get(const struct nlattr *a, enum bh_class *ret)
+static bool class_get(const struct nlattr *a, enum bh_denied_class *ret)
 {
 	const char *s;
 	size_t n;
@@ -47,7 +47,7 @@ static bool class_get(const struct nlattr *a, enum bh_class *ret)
 		n--;
 	for (size_t i = 0; i < BH_CLASS_MAX; i++)
 		if (strlen(names[i]) == n && memcmp(names[i], s, n) == 0) {
-			*ret = (enum bh_class)i;
+			*ret = (enum bh_denied_class)i;
 			return true;
 		}
 	return false;

@@ -26,7 +26,7 @@ static void denied_print(void *userdata, const struct bh_denied *d)
 	char from[BH_ADDR_TEXT], to[BH_ADDR_TEXT], mac[BH_MAC_TEXT];
 
 	(void)userdata;
-	printf("%s %s hook %u in %u/%u out %u/%u type %04x mac %s %s:%u %s:%u proto %u icmp %u/%u len %u%s%s%s%s\n", bh_class_name(d->class),
+	printf("%s %s hook %u in %u/%u out %u/%u type %04x mac %s %s:%u %s:%u proto %u icmp %u/%u len %u%s%s%s%s\n", bh_denied_class_name(d->class),
 		d->bridge ? "bridge" : "inet", d->hook, d->in, d->in_port, d->out, d->out_port, d->ether_type,
 		d->has_mac ? bh_mac_text(&d->from_mac, mac) : "-", d->from.family ? bh_addr_text(&d->from, from) : "-", d->from_port,
 		d->to.family ? bh_addr_text(&d->to, to) : "-", d->to_port, d->proto, d->icmp_type, d->icmp_code, d->length,

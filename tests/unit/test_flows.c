@@ -95,7 +95,7 @@ static void every_class_by_its_prefix(void **state)
 		struct message m;
 		char prefix[64];
 
-		snprintf(prefix, sizeof(prefix), "bulkhead %s ", bh_class_name((enum bh_class)i));
+		snprintf(prefix, sizeof(prefix), "bulkhead %s ", bh_denied_class_name((enum bh_denied_class)i));
 		message_start(&m, LOGGED, AF_BRIDGE);
 		put_prefix(m.nlh, prefix);
 		assert_int_equal(decode(&m, &d), 0);
