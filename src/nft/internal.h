@@ -160,6 +160,9 @@ int nft_decode_chain(const struct nlmsghdr *nlh, enum bh_family family, struct b
 /* A NEWOBJ message. -ENOENT when it is no counter. */
 int nft_decode_counter(const struct nlmsghdr *nlh, struct bh_counter *ret);
 
+/* monitor.c: who made a transaction, from its NEWGEN message; RET stays when it does not say. */
+void nft_decode_process(const struct nlmsghdr *nlh, struct bh_nft_process *ret);
+
 /* ---- socket.c */
 
 struct nft_socket {

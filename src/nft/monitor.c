@@ -68,8 +68,7 @@ static bool is_about_us(const struct bh_nft_monitor *m, const struct nlmsghdr *n
 	return (!m->own || nlh->nlmsg_pid != m->own) && nft_table_is_ours(nlh);
 }
 
-/* The last message of a transaction names who made it (nf_tables_gen_notify()); those before say whether it was about us. */
-static void process_note(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
+void nft_decode_process(const struct nlmsghdr *nlh, struct bh_nft_process *ret)
 {
 	const struct nlattr *tb[NFTA_GEN_MAX + 1], *name;
 	size_t len;
@@ -78,13 +77,14 @@ static void process_note(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
 		return;
 	name = tb[NFTA_GEN_PROC_NAME];
 	len = name ? strnlen(mnl_attr_get_payload(name), mnl_attr_get_payload_len(name)) : 0;
-	len = len < sizeof(m->process.name) ? len : sizeof(m->process.name) - 1;
-	m->process.pid = nft_attr_u32(tb[NFTA_GEN_PROC_PID]);
+	len = len < sizeof(ret->name) ? len : sizeof(ret->name) - 1;
+	ret->pid = nft_attr_u32(tb[NFTA_GEN_PROC_PID]);
 	if (len)
-		memcpy(m->process.name, mnl_attr_get_payload(name), len);
-	m->process.name[len] = '\0';
+		memcpy(ret->name, mnl_attr_get_payload(name), len);
+	ret->name[len] = '\0';
 }
 
+/* The last message of a transaction names who made it (nf_tables_gen_notify()); those before say whether it was about us. */
 static bool message_read(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
 {
 	if (is_about_us(m, nlh)) {
@@ -92,7 +92,7 @@ static bool message_read(struct bh_nft_monitor *m, const struct nlmsghdr *nlh)
 		return true;
 	}
 	if (m->port && nlh->nlmsg_pid == m->port && nlh->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN)) {
-		process_note(m, nlh);
+		nft_decode_process(nlh, &m->process);
 		m->port = 0;
 	}
 	return false;

@@ -15,6 +15,8 @@ static inline void nft_message(const struct nlmsghdr *nlh, struct nft_seen_sets 
 	struct bh_nft_rule *rule;
 	struct bh_chain other;
 	struct bh_counter counter;
+	struct bh_nft_process process = {0};
+	struct bh_table table = {0};
 
 	(void)nft_table_is_ours(nlh);
 	switch (nlh->nlmsg_type & 0xff) {
@@ -36,6 +38,12 @@ static inline void nft_message(const struct nlmsghdr *nlh, struct nft_seen_sets 
 		return;
 	case NFT_MSG_NEWCHAIN:
 		(void)nft_decode_chain(nlh, family, &other);
+		return;
+	case NFT_MSG_NEWTABLE:
+		(void)nft_decode_table(nlh, 1, &table);
+		return;
+	case NFT_MSG_NEWGEN:
+		nft_decode_process(nlh, &process);
 		return;
 	case NFT_MSG_NEWOBJ:
 		(void)nft_decode_counter(nlh, &counter);
