@@ -183,9 +183,12 @@ class Drift(unittest.TestCase):
         """`nft flush ruleset` ten times a second. Each time another table goes, or it could not be made again, which shows that it works."""
         def loop():
             self.done = self.host.host.exec("sh", "-c", f"""
+                now() {{ read up rest < /proc/uptime; up=${{up%.*}}${{up#*.}}; }}      # hundredths of a second
                 nft add table ip victim
-                i=0; while [ $i -lt {FLUSHES} ]; do
-                    {{ nft 'flush ruleset; create table ip victim' && echo done; }} & sleep 0.095; i=$((i+1)); done
+                now; start=$up; i=0; while [ $i -lt {FLUSHES} ]; do
+                    {{ nft 'flush ruleset; create table ip victim' && echo done; }} &
+                    i=$((i+1)); now; left=$((start + i * 10 - up))
+                    [ $left -le 0 ] || sleep 0.$(printf %02d $left); done
                 wait; nft delete table ip victim""", timeout=FLUSHES).count("done")
         at = time.monotonic()
         out = self.flooded(marker, loop)
