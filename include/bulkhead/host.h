@@ -40,6 +40,7 @@ struct bh_link {
 struct bh_local_addr {
 	int ifindex;
 	struct bh_prefix prefix;	/* addr is the host's address, not the network's first */
+	struct bh_prefix peer;		/* point-to-point: the other end's, which is what is on-link; family 0: none */
 };
 
 struct bh_host {

@@ -11,20 +11,21 @@ static bool is_host_prefix(const struct bh_prefix *p)
 	return p->len >= (p->addr.family == 4 ? 32 : 128);
 }
 
-/* The prefixes that are on-link: a container network on a bridge of ours, else lan. A host's own address alone is no network. */
+/* The prefixes that are on-link: a container network on a bridge of ours, else lan. A host's own address alone is no network,
+ * the other end of a point-to-point link is one. */
 int world_add_links(const struct compiler *c, struct spans *s)
 {
 	bh_vec_foreach(a, &c->in->host->addrs) {
 		const struct bh_link *l = bh_host_link(c->in->host, a->ifindex);
-		struct bh_prefix net = a->prefix;
+		struct bh_prefix net = a->peer.addr.family ? a->peer : a->prefix;
 		bool own = host_bridge_is_own(c, a->ifindex);
 		struct bh_addr last;
 
-		if (!l || l->kind == BH_LINK_LOOPBACK || is_host_prefix(&net))
+		if (!l || l->kind == BH_LINK_LOOPBACK || (!a->peer.addr.family && is_host_prefix(&net)))
 			continue;
 		if (own && net.addr.family == 6 && net.addr.b[0] == 0xfe && (net.addr.b[1] & 0xc0) == 0x80)
 			continue;	/* every link has these */
-		bh_prefix_range(&a->prefix, &net.addr, &last);
+		bh_prefix_range(&net, &net.addr, &last);
 		if (spans_add(s, &net, own ? RANK_NETWORK : RANK_LAN, own ? BH_ID_CONTAINER_NETWORK : BH_ID_LAN) < 0)
 			return -ENOMEM;
 	}

@@ -159,8 +159,12 @@ struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *add
 		return (struct bh_party){.inst = m->inst, .member = m};
 	if (is_host(j, addr))
 		return (struct bh_party){.inst = inst_of(j, BH_ID_HOST)};
-	if (own)
-		return (struct bh_party){.inst = BH_NOBODY};
+	if (own) {	/* what a container there forwards for */
+		key_dev(&k, dev);
+		key_addr(&k, addr);
+		e = elem_at(j->inet, addr->family == 4 ? "via4" : "via6", &k);
+		return (struct bh_party){.inst = e ? inst_of(j, e->value) : BH_NOBODY};
+	}
 	if (dev)
 		e = dev_at(j, "zone_of_if", dev);
 	if (!e) {

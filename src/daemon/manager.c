@@ -371,11 +371,13 @@ void bh_manager_free(struct bh_manager *m)
 		free((*s)->socket);
 		free((*s)->reason);
 		bh_inventory_free((*s)->inventory);
+		bh_vec_clear(&(*s)->resolvers.v);
 		free(*s);
 	}
 	bh_vec_clear(&m->sources);
 	for (size_t i = 0; i < BH_ARRAY_SIZE(sources); i++)
 		sd_event_source_disable_unref(*sources[i]);
+	bh_resolvers_clear(m);
 	bh_round_clear(&m->round);
 	bh_seen_clear(&m->seen);
 	bh_memory_clear(&m->memory);

@@ -28,6 +28,7 @@ struct bh_source {
 	struct bh_inventory *inventory;	/* never NULL */
 	enum bh_runtime_state state;
 	char *reason;			/* why absent, or NULL */
+	struct bh_addrs resolvers;	/* that it was told to give to containers; most have none */
 	bool told;			/* it said anything about its state */
 	bool heard;			/* a snapshot came */
 };
@@ -88,6 +89,13 @@ void bh_endings_clear(struct bh_endings *e);
 /* "3 running connections end: web1 -> db1 tcp/5432 (2), web1 -> api1 tcp/80", safe to print; nothing for none. 0 or -ENOMEM. */
 int bh_endings_print(const struct bh_endings *e, struct bh_buf *out);
 
+/* A resolver that containers are given, or were when some that still run were started. */
+struct bh_resolver {
+	struct bh_addr addr;
+	bool left;			/* given no more */
+	struct bh_strv users;		/* ids of the containers that ran when it left, and still do */
+};
+
 struct bh_manager {
 	sd_event *event;
 	struct bh_log log;
@@ -122,6 +130,7 @@ struct bh_manager {
 	struct bh_strv bridges;		/* that runtimes listed last, in this life or the one before */
 	struct bh_strange strange;
 	BH_VEC(struct bh_told) told;
+	BH_VEC(struct bh_resolver) resolvers;
 	BH_VEC(struct bh_control_call *) waiting;	/* reloads that wait for the kernel */
 	char *reload_diagnostics;
 	struct bh_endings endings;	/* of the last reload */
@@ -133,6 +142,7 @@ struct bh_manager {
 	bool unenforced;		/* nothing was enforced when this daemon started, and running connections were not looked at yet */
 
 	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *nflog_io, *nft_io, *tc_io, *hup, *term, *interrupt;
+	sd_event_source *resolv_watch[3];
 	struct bh_control_server *control;
 };
 
@@ -263,8 +273,14 @@ void bh_handle_call(void *userdata, struct bh_control_call *call, const char *ve
 /* Answers the reloads that wait, when the kernel holds the policy or will not for now. */
 void bh_handle_waiting(struct bh_manager *m, int r);
 
-/* Facts that runtimes are not asked for. Adds the resolvers of /etc/resolv.conf (resolv.conf(5)), loopback apart, to HOST. */
-int bh_host_add_resolvers(struct bh_host *host, const char *path);
+/* resolvers.c: adds the resolvers to m->seen.host, and watches the files that say which. 0 or -ENOMEM. */
+int bh_resolvers_add(struct bh_manager *m);
+/* The host's as Docker reads them: PATH's (resolv.conf(5)); RESOLVED_PATH's where PATH has systemd-resolved's stub alone; never loopback;
+ * Docker's own when none is left. 0 or -errno; the caller clears ret->v. */
+int bh_resolvers_read(const char *path, const char *resolved_path, struct bh_addrs *ret);
+/* NOW is given from now on; what was given before stays as long as a container runs that may have it. 0 or -ENOMEM. */
+int bh_resolvers_follow(struct bh_manager *m, const struct bh_addrs *now);
+void bh_resolvers_clear(struct bh_manager *m);
 
 /* teardown.c: everything of ours out of the kernel and the socket away. 0 or the first error, having tried everything. */
 int bh_teardown(const char *socket, struct bh_error *err);

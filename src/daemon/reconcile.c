@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define RESOLV_CONF "/etc/resolv.conf"
 #define PLAN_LINES 5	/* of a repair that are logged */
 
 void bh_round_clear(struct bh_round *r)
@@ -129,9 +128,11 @@ int bh_look(struct bh_manager *m, struct bh_error *err)
 
 	if (!m->seen.host) {
 		r = m->tc->ops->host(m->tc, &m->seen.host, err);
-		/* Without its resolvers nothing opens that should not: the file may come back. */
-		if (r == 0)
-			(void)bh_host_add_resolvers(m->seen.host, RESOLV_CONF);
+		if (r == 0 && bh_resolvers_add(m) < 0) {
+			bh_host_free(m->seen.host);
+			m->seen.host = NULL;
+			r = bh_fail(err, -ENOMEM, "out of memory");
+		}
 	}
 	if (r == 0 && !m->seen.shape)
 		r = m->tc->ops->observe(m->tc, &m->seen.shape, err);

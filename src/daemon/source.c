@@ -96,6 +96,23 @@ static int network_set(struct bh_inventory *i, const struct bh_network *n)
 	return r;
 }
 
+/* A dockerd that was restarted may have been told others. What cannot be read now is as before. */
+static void read_resolvers(struct bh_source *s)
+{
+	struct bh_addrs fresh = {0};
+	int r = bh_docker_resolvers(s->socket, &fresh);
+
+	if (r < 0) {
+		bh_log(&s->manager->log, LOG_WARNING, BH_EVENT_RUNTIME, "%s at %s: its own resolvers cannot be read: %s", s->kind, s->socket,
+			strerror(-r));
+		return;
+	}
+	bh_vec_clear(&s->resolvers.v);
+	s->resolvers = fresh;
+	bh_host_free(s->manager->seen.host);	/* they are part of it */
+	s->manager->seen.host = NULL;
+}
+
 static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 {
 	const struct bh_log *l = &s->manager->log;
@@ -108,6 +125,8 @@ static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 			s->kind, s->socket, msg->reason ? ": " : "", msg->reason ? msg->reason : "");
 	else if (changed && msg->state == BH_RUNTIME_CONNECTED)
 		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: connected", s->kind, s->socket);
+	if (changed && msg->state == BH_RUNTIME_CONNECTED && strcmp(s->kind, "docker") == 0)
+		read_resolvers(s);
 	return bh_strdup(&s->reason, msg->state == BH_RUNTIME_ABSENT ? msg->reason : NULL);
 }
 

@@ -193,6 +193,11 @@ static int on_addr(const struct nlmsghdr *h, void *arg)
 	addr.prefix.addr.family = ifa->ifa_family == AF_INET ? 4 : 6;
 	addr.prefix.len = ifa->ifa_prefixlen;
 	memcpy(addr.prefix.addr.b, nla_data(a), size);
+	a = tb[IFA_ADDRESS];
+	if (tb[IFA_LOCAL] && a && nla_len(a) == (int)size && memcmp(nla_data(a), addr.prefix.addr.b, size) != 0) {
+		addr.peer = addr.prefix;
+		memcpy(addr.peer.addr.b, nla_data(a), size);
+	}
 	return bh_vec_push(&r->host->addrs, addr);
 }
 

@@ -2,7 +2,7 @@
 /* A host, its networks and containers as a text, one thing a line, beside a configuration:
  *
  *   link INDEX NAME loopback|physical|other|veth|tap [MASTER]      bridge INDEX NAME [nf_call]
- *   addr INDEX PREFIX            resolver ADDRESS                  features ibrname
+ *   addr INDEX PREFIX [PEER]     resolver ADDRESS                  features ibrname
  *   network NAME BRIDGE SUBNET… via GATEWAY…
  *   container NAME [LABEL=VALUE…] [compose=PROJECT]
  *   endpoint NETWORK MAC ADDRESS… port INDEX NAME                  of the container above; its port with it
@@ -79,10 +79,11 @@ static inline void world_link_line(struct world *w, char **rest, bool bridge)
 static inline void world_addr_line(struct world *w, char **rest)
 {
 	struct bh_local_addr *a = mb_need(bh_vec_add(&w->host->addrs));
-	char *prefix, *slash;
+	char *prefix, *slash, *peer;
 
 	a->ifindex = atoi(world_need(rest, "addr"));
 	prefix = world_need(rest, "addr");
+	peer = world_word(rest);
 	slash = strchr(prefix, '/');
 	if (!slash)
 		world_die("addr", prefix);
@@ -90,6 +91,11 @@ static inline void world_addr_line(struct world *w, char **rest)
 	if (bh_addr_parse(prefix, &a->prefix.addr) < 0)
 		world_die("addr", prefix);
 	a->prefix.len = (uint8_t)atoi(slash + 1);
+	a->peer = a->prefix;
+	if (!peer)
+		memset(&a->peer, 0, sizeof(a->peer));
+	else if (bh_addr_parse(peer, &a->peer.addr) < 0)
+		world_die("addr", peer);
 }
 
 static inline struct bh_addr world_addr(const char *text)

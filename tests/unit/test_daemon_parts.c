@@ -33,7 +33,7 @@ static int setup(void **state)
 static void remove_all(const char *path)
 {
 	static const char *const names[] = { "state/good/conf.d/10.yaml", "state/good/conf.d", "state/good/bulkhead.yaml",
-		"state/good/.sum", "state/good", "state/bridges", "state", "conf.d/10.yaml", "conf.d", "bulkhead.yaml", "resolv.conf" };
+		"state/good/.sum", "state/good", "state/bridges", "state", "conf.d/10.yaml", "conf.d", "bulkhead.yaml", "resolv.conf", "resolved.conf" };
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
 		char p[200];
@@ -271,22 +271,79 @@ static void test_options(void **state)
 	}
 }
 
+static void expect_resolvers(const char *resolv, const char *resolved, const char *want)
+{
+	char path[200], path2[200], text[BH_ADDR_TEXT], got[400] = "";
+	struct bh_addrs a = {0};
+
+	write_text("resolv.conf", resolv);
+	write_text("resolved.conf", resolved);
+	snprintf(path, sizeof(path), "%s/resolv.conf", dir);
+	snprintf(path2, sizeof(path2), "%s/resolved.conf", dir);
+	assert_int_equal(bh_resolvers_read(path, path2, &a), 0);
+	bh_vec_foreach(x, &a.v)
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", got[0] ? " " : "", bh_addr_text(x, text));
+	assert_string_equal(got, want);
+	bh_vec_clear(&a.v);
+}
+
+/* As Docker reads them. */
 static void test_resolvers(void **state)
 {
-	struct bh_host host = {0};
-	char path[200], text[BH_ADDR_TEXT];
+	static const char docker[] = "8.8.8.8 8.8.4.4 2001:4860:4860::8888 2001:4860:4860::8844";
+	struct bh_addrs a = {0};
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/resolv.conf", dir);
-	write_text("resolv.conf", "# nameserver 9.9.9.9\nnameserver 127.0.0.53\n  nameserver\t192.0.2.1\nnameserver 192.0.2.1\n"
-		"nameserver fe80::1%eth0\nnameserver ::1\nnameserver nonsense\noptions edns0\nnameserver 2001:db8::1");
-	assert_int_equal(bh_host_add_resolvers(&host, path), 0);
-	assert_int_equal(host.resolvers.n, 3);
-	assert_string_equal(bh_addr_text(&host.resolvers.v[0], text), "192.0.2.1");
-	assert_string_equal(bh_addr_text(&host.resolvers.v[1], text), "fe80::1");
-	assert_string_equal(bh_addr_text(&host.resolvers.v[2], text), "2001:db8::1");
-	bh_vec_clear(&host.resolvers);
-	assert_int_equal(bh_host_add_resolvers(&host, "/nonexistent"), 0);
+	expect_resolvers("# nameserver 9.9.9.9\nnameserver 127.0.0.53\n  nameserver\t192.0.2.1\nnameserver 192.0.2.1\n"
+		"nameserver fe80::1%eth0\nnameserver ::1\nnameserver nonsense\noptions edns0\nnameserver 2001:db8::1",
+		"nameserver 192.0.2.9\n", "192.0.2.1 fe80::1 2001:db8::1");
+	expect_resolvers("nameserver 127.0.0.53\noptions trust-ad\n", "nameserver 192.0.2.9\nnameserver 192.0.2.10\n", "192.0.2.9 192.0.2.10");
+	expect_resolvers("nameserver 127.0.0.53\n", "", docker);
+	expect_resolvers("nameserver 127.0.0.1\n", "nameserver 192.0.2.9\n", docker);
+	expect_resolvers("search example.org\n", "nameserver 192.0.2.9\n", docker);
+	assert_int_equal(bh_resolvers_read("/nonexistent", "/nonexistent", &a), 0);
+	assert_int_equal(a.v.n, 4);
+	bh_vec_clear(&a.v);
+}
+
+static void give(struct bh_manager *m, const char *addr, size_t want)
+{
+	struct bh_addrs now = {0};
+	struct bh_addr a;
+
+	assert_int_equal(bh_addr_parse(addr, &a), 0);
+	assert_int_equal(bh_vec_push(&now.v, a), 0);
+	assert_int_equal(bh_resolvers_follow(m, &now), 0);
+	bh_vec_clear(&now.v);
+	assert_int_equal(m->resolvers.n, want);
+}
+
+/* Docker gives resolvers when a container starts: one that runs keeps its own. */
+static void test_resolvers_that_leave(void **state)
+{
+	struct bh_inventory inventory = {0};
+	struct bh_source source = { .inventory = &inventory };
+	struct bh_manager m = {0};
+	struct bh_container *c = bh_vec_add(&inventory.containers);
+
+	(void)state;
+	assert_non_null(c);
+	c->id = strdup("one");
+	c->state = BH_CONTAINER_RUNNING;
+	assert_int_equal(bh_vec_push(&m.sources, &source), 0);
+	give(&m, "192.0.2.1", 1);
+	give(&m, "192.0.2.2", 2);
+	give(&m, "192.0.2.2", 2);
+	give(&m, "192.0.2.3", 3);
+	give(&m, "192.0.2.1", 3);		/* it is back */
+	assert_false(m.resolvers.v[0].left);
+	c->state = BH_CONTAINER_STOPPED;
+	give(&m, "192.0.2.1", 1);
+	give(&m, "192.0.2.4", 1);		/* nobody runs */
+	bh_resolvers_clear(&m);
+	bh_vec_clear(&m.sources);
+	bh_container_clear(c);
+	bh_vec_clear(&inventory.containers);
 }
 
 static void kernel_zone(struct bh_set *s, uint32_t number, const char *chain)
@@ -366,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_numbers_of_zones_after_a_restart),
 		cmocka_unit_test_setup_teardown(test_resolvers, setup, teardown),
+		cmocka_unit_test(test_resolvers_that_leave),
 	};
 
 	return cmocka_run_group_tests_name("daemon_parts", tests, NULL, NULL);

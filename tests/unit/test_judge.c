@@ -153,9 +153,47 @@ static void what_policy_says(void **state)
 	}
 }
 
+/* An address that a container forwards for is its zone, on its bridge alone. */
+static void who_is_behind_a_forwarder(void **state)
+{
+	static const struct {
+		const char *addr, *dev, *zone;
+	} forwarded[] = {
+		{"10.8.0.2", "docker0", "router"}, {"10.8.1.2", "docker0", "gateway"}, {"203.0.113.9", "docker0", "gateway"},
+		{"fd08::2", "docker0", "router"}, {"2001:db8:99::2", "docker0", "gateway"}, {"10.111.0.99", "docker0", "unknown"},
+		{"10.112.0.99", "docker0", "unknown"}, {"198.51.100.1", "docker0", "host"}, {"169.254.169.254", "docker0", "unknown"},
+		{"10.9.0.130", "br-00000000000b", "tied-b"}, {"10.9.0.2", "br-00000000000b", "unknown"},
+		{"203.0.113.9", "br-00000000000b", "unknown"}, {"10.8.0.2", "up0", "lan"},
+	};
+	struct bh_error err = {0};
+	struct bh_compile_input in;
+	struct bh_ruleset *wanted;
+	struct bh_judge *j;
+	struct world w;
+
+	(void)state;
+	world_load(&w, CASES "/forwards");
+	wanted = world_compile(&w, &err);
+	assert_non_null(wanted);
+	in = (struct bh_compile_input){.policy = w.policy, .inventory = w.inventory, .host = w.host, .features = &w.features,
+		.placement = w.placement};
+	assert_int_equal(bh_judge_new(&in, wanted, &j), 0);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(forwarded); i++) {
+		struct bh_addr a = addr(forwarded[i].addr);
+		struct bh_party p = bh_judge_who(j, &a, forwarded[i].dev);
+
+		if (strcmp(bh_party_zone(j, &p), forwarded[i].zone) != 0)
+			fail_msg("%s on %s: %s", forwarded[i].addr, forwarded[i].dev, bh_party_zone(j, &p));
+	}
+	bh_judge_free(j);
+	bh_ruleset_free(wanted);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_behind_a_forwarder),
 		cmocka_unit_test_setup_teardown(who_is_where, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_policy_says, setup, teardown),
 	};

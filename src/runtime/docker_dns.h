@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parsers of docker_dns.c. What dockerd was told was told by root. */
+#ifndef BULKHEAD_RUNTIME_DOCKER_DNS_H
+#define BULKHEAD_RUNTIME_DOCKER_DNS_H
+
+#include <bulkhead/buf.h>
+#include <bulkhead/runtime.h>
+
+/* Words that each end with a NUL, as in /proc/PID/cmdline (proc(5)). Adds the addresses of --dns to RET; *RET_CONFIG is the value
+ * of --config-file, inside of TEXT, where there is one. 0, -ENOMEM, -EBADMSG. */
+int bh_docker_dns_cmdline(const char *text, size_t n, struct bh_addrs *ret, const char **ret_config);
+/* daemon.json: adds those of "dns". 0, -ENOMEM, -EBADMSG. */
+int bh_docker_dns_config(const char *text, size_t n, struct bh_addrs *ret);
+
+#endif
