@@ -17,7 +17,7 @@ import simhost  # noqa: E402
 import tap  # noqa: E402
 
 RATE = 20
-SECONDS = int(os.environ.get("BH_CHURN_SECONDS", "3600" if lab.SOAK else "15"))
+SECONDS = int(os.environ.get("BH_CHURN_SECONDS", "3600" if lab.SOAK else "9"))
 ALIVE = 20          # of those that churn
 WORKERS = 8
 CONFIG = """version: 1

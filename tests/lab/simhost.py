@@ -192,6 +192,23 @@ class Sim:
         os.close(self.ns)
 
 
+def table(lab_, family):
+    """{set: {key: data}} of our table, keys as nft prints them, tuples where it joins several."""
+    out = {}
+    for o in json.loads(lab_.host.exec("nft", "-j", "list", "table", family, "bulkhead"))["nftables"]:
+        s = o.get("set") or o.get("map")
+        if s is None:
+            continue
+        elems = out[s["name"]] = {}
+        for e in s.get("elem", []):
+            key, data = e if isinstance(e, list) else (e, None)
+            key = key["elem"]["val"] if isinstance(key, dict) and "elem" in key else key
+            if isinstance(key, dict) and "concat" in key:
+                key = tuple(json.dumps(k) if isinstance(k, dict) else k for k in key["concat"])
+            elems[json.dumps(key) if isinstance(key, dict) else key] = data
+    return out
+
+
 class SimHost:
     """The lab's host with a bridge, a scripted Docker and, when CONFIG is given, a bulkheadd."""
 
@@ -281,20 +298,7 @@ class SimHost:
     # -- the judge ----------------------------------------------------------------
 
     def table(self, family):
-        """{set: {key: data}} of our table, keys as nft prints them, tuples where it joins several."""
-        out = {}
-        for o in json.loads(self.lab.host.exec("nft", "-j", "list", "table", family, "bulkhead"))["nftables"]:
-            s = o.get("set") or o.get("map")
-            if s is None:
-                continue
-            elems = out[s["name"]] = {}
-            for e in s.get("elem", []):
-                key, data = e if isinstance(e, list) else (e, None)
-                key = key["elem"]["val"] if isinstance(key, dict) and "elem" in key else key
-                if isinstance(key, dict) and "concat" in key:
-                    key = tuple(json.dumps(k) if isinstance(k, dict) else k for k in key["concat"])
-                elems[json.dumps(key) if isinstance(key, dict) else key] = data
-        return out
+        return table(self.lab, family)
 
     def rules(self, table=None):
         """All rules and elements, in an order of their own: two of these are equal when the kernel holds the same. Who owns
