@@ -114,18 +114,6 @@ static void failed(struct bh_manager *m, const struct bh_error *err, int r)
 	retry_later(m);
 }
 
-/* Whether no container can be there to be placed: no bridge has a port of their kind. So it is on a host that boots, where waiting
- * for a runtime would be waiting for who waits for us: systemd may hold Docker's socket while docker.service is ordered after us. */
-static bool nobody_there(const struct bh_manager *m)
-{
-	if (!m->seen.host)
-		return false;
-	bh_vec_foreach(l, &m->seen.host->links)
-		if (l->kind == BH_LINK_VETH && l->master != 0)
-			return false;
-	return true;
-}
-
 void bh_manager_run(struct bh_manager *m)
 {
 	struct bh_error err = {0};
@@ -158,7 +146,7 @@ void bh_manager_run(struct bh_manager *m)
 	/* Rules that were found and are kept are not what a reload asked for: it waits as long as a runtime may still answer. */
 	if (!m->held || bh_manager_settled(m))
 		bh_handle_waiting(m, m->held ? -EINPROGRESS : 0);
-	if (bh_manager_settled(m) || (!m->once && nobody_there(m)))
+	if (bh_manager_settled(m) || (!m->once && bh_nobody_there(m->seen.host)))
 		notify_ready(m);
 	if (m->once && bh_manager_settled(m))
 		(void)sd_event_exit(m->event, m->held ? 1 : 0);

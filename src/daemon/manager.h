@@ -215,6 +215,9 @@ void bh_strange_clear(struct bh_strange *s);
 
 /* reconcile.c: one look: observe, build, apply, verify. 0 in sync, or held; -errno: look again, later. */
 int bh_reconcile(struct bh_manager *m, struct bh_error *err);
+/* Whether no container can be there: no bridge has a port of their kind. So it is on a host that boots, where waiting for a runtime
+ * would be waiting for who waits for us: systemd may hold Docker's socket while docker.service is ordered after us. */
+bool bh_nobody_there(const struct bh_host *host);
 /* Looks at what is not known of kernel and host. 0 or -errno. */
 int bh_look(struct bh_manager *m, struct bh_error *err);
 /* Builds what POLICY (NULL: the skeleton) wants now, from what was seen. */

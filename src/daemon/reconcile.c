@@ -62,6 +62,35 @@ static int place(struct bh_manager *m, const struct bh_policy *policy, struct bh
 	return bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
 }
 
+bool bh_nobody_there(const struct bh_host *host)
+{
+	if (!host)
+		return false;
+	bh_vec_foreach(l, &host->links)
+		if (l->kind == BH_LINK_VETH && l->master != 0)
+			return false;
+	return true;
+}
+
+/* A table's flags can only be had by making it anew, and with it its base chains, between whose old and new hooks packets get through
+ * and are lost. So what was found unowned (an older version made it) stays so while containers are there. One that sleeps is no use. */
+static void keep_flags(const struct bh_manager *m, struct bh_ruleset *wanted)
+{
+	static const enum bh_family judging[] = { BH_FAMILY_INET, BH_FAMILY_BRIDGE };
+
+	if (!m->seen.ruleset || bh_nobody_there(m->seen.host))
+		return;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(judging); i++) {
+		const struct bh_table *seen = &m->seen.ruleset->tables[judging[i]];
+		struct bh_table *t = &wanted->tables[judging[i]];
+
+		if (!seen->present || seen->flags & ~(uint32_t)BH_TABLE_PERSIST)
+			continue;	/* nothing there, ours, another's, or asleep */
+		if (seen->flags == 0 || !(t->flags & BH_TABLE_OWNER))
+			t->flags = seen->flags;
+	}
+}
+
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
 {
 	struct bh_round round = { .inventory = calloc(1, sizeof(*round.inventory)) };
@@ -96,6 +125,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 		bh_round_clear(&round);
 		return r;
 	}
+	keep_flags(m, round.wanted);
 	*ret = round;
 	return 0;
 }

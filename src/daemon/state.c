@@ -64,7 +64,7 @@ static int read_file(const char *path, struct bh_buf *out)
 	return n < 0 ? -errno : out->err;
 }
 
-static int write_file(const char *path, const struct bh_buf *text)
+static int write_file(const char *path, const struct bh_buf *text, bool sync)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	size_t at = 0;
@@ -79,7 +79,7 @@ static int write_file(const char *path, const struct bh_buf *text)
 			return -errno;
 		at += (size_t)n;
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
 /* FNV-1a, 64 bits: finds what a disk or a hand cut or changed. Who may write here needs no collision. */
@@ -118,7 +118,7 @@ static int copy_below(const char *from, const char *to, const char *file, struct
 	}
 	r = read_file(source, &text);
 	if (r == 0)
-		r = write_file(target, &text);
+		r = write_file(target, &text, true);
 	if (r == 0)
 		bh_buf_printf(sums, "%016" PRIx64 " %s\n", sum(&text), file);
 	return r;
@@ -197,7 +197,7 @@ static int write_new(const char *dir, const char *config, const struct bh_policy
 	for (size_t i = 0; i < policy->files.n && r == 0; i++)
 		r = copy_below(slash ? from : ".", dir, policy->files.v[i], &sums);
 	if (r == 0)
-		r = sums.err ? sums.err : write_file(sum_path, &sums);
+		r = sums.err ? sums.err : write_file(sum_path, &sums, true);
 	if (r == 0)
 		r = verify(dir, policy);
 	return r < 0 ? r : sync_dir(dir);
@@ -293,12 +293,13 @@ int bh_state_keep_bridges(const char *dir, const struct bh_strv *names)
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	(void)unlink(new);
-	r = write_file(new, &text);
+	/* Not synced: a network is often made just before its first container starts, and the loop must not wait for a disk then. */
+	r = write_file(new, &text, false);
 	if (r == 0 && rename(new, path) < 0)
 		r = -errno;
 	if (r < 0)
 		(void)unlink(new);
-	return r < 0 ? r : sync_dir(dir);
+	return r;
 }
 
 int bh_state_load_bridges(const char *dir, struct bh_strv *ret)

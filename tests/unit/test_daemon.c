@@ -703,8 +703,36 @@ static void test_orphans_are_taken_over(void **state)
 	daemon_start(f);
 	push_snapshot(f, 2);
 	turn(f);
-	assert_int_equal(flags_in_kernel(f), 0);
+	assert_int_equal(flags_in_kernel(f), BH_TABLE_PERSIST);	/* its base chains stay while a container is there */
 	assert_int_equal(members_in_kernel(f), 2);
+}
+
+/* A table that an older version made cannot be given an owner: it stays while a container is there, and is made anew when nobody is. */
+static void test_unowned_stays_while_somebody_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(flags_in_kernel(f), 0);
+	daemon_kill(f);
+	applied = 0;
+	f->features.table_persist = true;
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(flags_in_kernel(f), 0);
+	assert_int_equal(applied, 0);
+	assert_state(f, "enforcing");
+	bh_tc_fake_host(f->tc)->links.n--;	/* veth9 */
+	push_snapshot(f, 0);
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	assert_int_equal(flags_in_kernel(f), BH_TABLE_OWNER | BH_TABLE_PERSIST);
+	assert_int_equal(f->m->repairs, 0);
+	assert_state(f, "enforcing");
 }
 
 static void test_tables_of_another_owner(void **state)
@@ -968,6 +996,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_policy_that_the_kernel_refuses_at_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bridges_are_remembered_over_a_boot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_is_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unowned_stays_while_somebody_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_without_runtime, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload_without_runtime, setup, teardown),
