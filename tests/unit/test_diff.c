@@ -552,6 +552,30 @@ static void a_change_is_only_what_changed(void **state)
 		"- rules inet zone_1_web (1)\n+ rules inet zone_1_web (1)\n");
 }
 
+/* Whom packets were counted for goes when it is wanted no more; who is only named is not added. */
+static void what_packets_left_is_swept(void **state)
+{
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *wanted = small(), *seen = small();
+	struct bh_table *w = &wanted->tables[BH_FAMILY_INET], *s = &seen->tables[BH_FAMILY_INET];
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL, *other = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	(void)state;
+	rs_elem(rs_set(w, "max_5", FIELDS(BH_PRIORITY), BH_DATA_NONE, BH_SET_DYNAMIC), "7");
+	rs_elem(bh_table_set(w, "max_5"), "8");
+	rs_elem(rs_set(s, "max_5", FIELDS(BH_PRIORITY), BH_DATA_NONE, BH_SET_DYNAMIC), "7");
+	rs_elem(bh_table_set(s, "max_5"), "9");
+	bh_ruleset_sort(wanted);
+	bh_ruleset_sort(seen);
+	text = plan_text(wanted, seen);
+	assert_string_equal(text, "- element inet max_5 { 0:9 }\n");
+	assert_int_equal(bh_diff(wanted, seen, &plan), 0);
+	assert_true(bh_plan_only_sweeps(plan));
+	bh_table_set(w, "zone_of4")->elems.n--;
+	assert_int_equal(bh_diff(wanted, seen, &other), 0);
+	assert_false(bh_plan_only_sweeps(other));
+}
+
 static void what_is_replaced_lets_go_of_what_uses_it(void **state)
 {
 	(void)state;
@@ -660,6 +684,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_small_kernel_refuses),
 		cmocka_unit_test(a_change_is_only_what_changed),
+		cmocka_unit_test(what_packets_left_is_swept),
 		cmocka_unit_test(what_is_replaced_lets_go_of_what_uses_it),
 		cmocka_unit_test(many_elements_are_one_line),
 		cmocka_unit_test(a_table_without_an_owner_is_owned_and_kept),
