@@ -192,6 +192,7 @@ struct bh_stmt {
 	uint32_t number;
 	enum bh_meter meter;	/* BH_STMT_UPDATE */
 	uint32_t meter_n;
+	bool take_out;		/* BH_STMT_UPDATE: `delete @set { fields }` instead (Linux 5.4), whether it is there or not */
 	char prefix[64];
 	enum bh_verdict verdict;
 	char chain[BH_NAME];

@@ -296,7 +296,7 @@ static bool stmt_equal(const struct bh_stmt *a, const struct bh_stmt *b)
 		return verdict_equal(a->verdict, a->chain, b->verdict, b->chain);
 	case BH_STMT_UPDATE:
 		return a->number == b->number && a->meter == b->meter && (a->meter == BH_METER_NONE || a->meter_n == b->meter_n) &&
-			strcmp(a->set, b->set) == 0;
+			a->take_out == b->take_out && strcmp(a->set, b->set) == 0;
 	case BH_STMT_MATCH:
 	case BH_STMT_FOREIGN:
 		return false;

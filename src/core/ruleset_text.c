@@ -280,7 +280,7 @@ static void lookup_print(const struct bh_stmt *s, const char *how, enum bh_data 
 
 static void update_print(const struct bh_stmt *s, struct bh_buf *out)
 {
-	bh_buf_printf(out, "update @%s { ", s->set);
+	bh_buf_printf(out, "%s @%s { ", s->take_out ? "delete" : "update", s->set);
 	fields_print(s->fields, s->n_fields, out);
 	if (s->number) {
 		bh_buf_puts(out, " timeout ");

@@ -87,6 +87,9 @@ int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s)
 		d->number = s->value;
 		return 0;
 	default:
+		d->meter = (enum bh_meter)s->meter;
+		d->meter_n = s->meter != BH_METER_NONE;
+		d->take_out = s->take_out;
 		snprintf(d->set, sizeof(d->set), "%s", s->name ? s->name : "");
 		d->number = s->value;
 		return cases_add(d, s);

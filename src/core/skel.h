@@ -22,6 +22,8 @@ struct skel_stmt {
 	uint8_t op;		/* enum bh_op */
 	uint8_t verdict;	/* enum bh_verdict */
 	uint8_t n_cases;
+	uint8_t meter;		/* enum bh_meter, of one */
+	bool take_out;
 	enum bh_field fields[SKEL_FIELDS];
 	uint32_t value;		/* of one field: as a number, or the mask of a flag */
 	uint32_t mask;
@@ -72,6 +74,10 @@ struct skel_set {
 #define LOG(prefix) {.kind = BH_STMT_LOG, .name = (prefix), .value = SKEL_NFLOG_GROUP}
 #define REJECT(how) {.kind = BH_STMT_REJECT, .value = (how)}
 #define UPDATE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .fields = ON(__VA_ARGS__)}
+/* An element that one update alone can make while it is there: the rule goes on for that one. */
+#define UPDATE_ONCE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .meter = BH_METER_PER_MINUTE, \
+	.fields = ON(__VA_ARGS__)}
+#define TAKE_OUT(set, ...) {.kind = BH_STMT_UPDATE, .name = (set), .take_out = true, .fields = ON(__VA_ARGS__)}
 #define ACCEPT {.kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT}
 #define DROP {.kind = BH_STMT_VERDICT, .verdict = BH_DROP}
 #define RETURN {.kind = BH_STMT_VERDICT, .verdict = BH_RETURN}

@@ -23,7 +23,8 @@
 #define CT_NEW 8u
 #define IPS_CONFIRMED 0x8u
 #define IPS_DST_NAT 0x20u
-#define LEG_MS 2000	/* docker-proxy opens the second leg within milliseconds of the client's last word of the handshake */
+#define TOKEN_MS 10000	/* how long a client may take for the last word of the handshake: docker-proxy acts within milliseconds of it */
+#define CROWD_MS 2000
 #define OPENED_MS 60000	/* a SYN is repeated after 1, 2, 4, … s, 32 at most by default (tcp(7), tcp_syn_retries) */
 #define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
 
@@ -58,7 +59,9 @@ static const struct skel_set sets[] = {
 	{.name = "legs6", .key = {BH_IP6_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
 	{.name = "nf_call4", .key = {BH_IIFNAME}},
 	{.name = "nf_call6", .key = {BH_IIFNAME}},
-	{.name = "fresh", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = LEG_MS},
+	{.name = "token", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = TOKEN_MS},
+	{.name = "once", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = TOKEN_MS},
+	{.name = "crowd", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = CROWD_MS},
 	{.name = "opened", .key = {BH_PRIORITY, BH_TH_SPORT}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535,
 		.timeout_ms = OPENED_MS},
 };
@@ -278,12 +281,19 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS)),
 		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), IS(BH_CT_REPLY_PROTO_SRC, 53), SCRATCH(BH_ID_DNS))),
 	/* Published ports served by docker-proxy */
-	/* The first leg is allowed: for a moment the proxy may open the second. A datagram may always be the first again: the proxy
-	 * forgets who is silent before conntrack does */
+	/* The first leg is allowed: the proxy may open one second leg, once it has answered the client; a datagram may always be the
+	 * first again, as the proxy forgets who is silent before conntrack does */
 	CHAIN("leg_ok",
-		RULE(FLAG(BH_CT_STATE, CT_NEW), UPDATE("fresh", LEG_MS, BH_PRIORITY)),
-		RULE(IS(BH_L4PROTO, IPPROTO_UDP), IS(BH_CT_DIRECTION, CT_ORIGINAL), UPDATE("fresh", LEG_MS, BH_PRIORITY)),
-		RULE(MASKED(BH_TCP_FLAGS, TH_SYN | TH_ACK, TH_SYN | TH_ACK), UPDATE("fresh", LEG_MS, BH_PRIORITY)),
+		RULE(MASKED(BH_TCP_FLAGS, TH_SYN | TH_ACK, TH_SYN | TH_ACK), GOTO("leg_token")),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("leg_token")),
+		RULE(FLAG(BH_CT_STATE, CT_NEW), ISNT(BH_L4PROTO, IPPROTO_TCP), GOTO("leg_token")),
+		RULE(FLAG(BH_CT_STATE, CT_NEW), DEV(BH_IIFNAME, "lo"), GOTO("leg_token")),
+		RULE(ACCEPT)),
+	/* `once` tells the first of two that come at once, `token` can be looked up (a look-up in `once` would ask its limit again).
+	 * While one is out nobody can tell whose the next second leg is: then time bounds them */
+	CHAIN("leg_token",
+		RULE(UPDATE_ONCE("once", TOKEN_MS, BH_PRIORITY), UPDATE("token", TOKEN_MS, BH_PRIORITY), ACCEPT),
+		RULE(UPDATE("crowd", CROWD_MS, BH_PRIORITY)),
 		RULE(ACCEPT)),
 	/* What the host's own rules don't allow may still be docker-proxy's */
 	CHAIN("second_leg",
@@ -302,9 +312,14 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), ACCEPT),
 		RULE(IS(BH_SKUID, 0), FLAG(BH_CT_STATE, CT_ESTABLISHED), ACCEPT),
-		RULE(IS(BH_SKUID, 0), IN("fresh", BH_PRIORITY), GOTO("second_leg_open")),
 		RULE(IS(BH_SKUID, 0), IN("opened", BH_PRIORITY, BH_TH_SPORT), GOTO("second_leg_open")),
+		RULE(IS(BH_SKUID, 0), IN("token", BH_PRIORITY), GOTO("second_leg_take")),
+		RULE(IS(BH_SKUID, 0), IN("crowd", BH_PRIORITY), GOTO("second_leg_open")),
 		RULE(GOTO("second_leg_denied"))),
+	CHAIN("second_leg_take",
+		RULE(TAKE_OUT("token", BH_PRIORITY)),
+		RULE(TAKE_OUT("once", BH_PRIORITY)),
+		RULE(GOTO("second_leg_open"))),
 	/* Not answered yet: what is repeated must pass later, too */
 	CHAIN("second_leg_open",
 		RULE(UPDATE("opened", OPENED_MS, BH_PRIORITY, BH_TH_SPORT)),

@@ -128,9 +128,11 @@ static int on_dynset(struct delinear *d, const struct nft_expr *e)
 	const char *name = nft_attr_str(e->tb[NFTA_DYNSET_SET_NAME]);
 	const struct nft_seen_set *set = name ? nft_seen_set_find(d->sets, name) : NULL;
 	uint64_t timeout = e->tb[NFTA_DYNSET_TIMEOUT] ? nft_attr_u64(e->tb[NFTA_DYNSET_TIMEOUT]) : 0;
+	uint32_t op = nft_attr_u32(e->tb[NFTA_DYNSET_OP]);
 	struct bh_stmt *s;
 
-	if (!set || !set->known || set->anonymous || nft_attr_u32(e->tb[NFTA_DYNSET_OP]) != NFT_DYNSET_OP_UPDATE ||
+	if (!set || !set->known || set->anonymous || (op != NFT_DYNSET_OP_UPDATE && op != NFT_DYNSET_OP_DELETE) ||
+		(op == NFT_DYNSET_OP_DELETE && (timeout || e->tb[NFTA_DYNSET_EXPR])) ||
 		e->tb[NFTA_DYNSET_SREG_DATA] || e->tb[NFTA_DYNSET_EXPRESSIONS] || timeout > UINT32_MAX ||
 		(e->tb[NFTA_DYNSET_FLAGS] && (nft_attr_u32(e->tb[NFTA_DYNSET_FLAGS]) & ~(uint32_t)NFT_DYNSET_F_EXPR)))
 		return delinear_foreign(d);
@@ -138,6 +140,7 @@ static int on_dynset(struct delinear *d, const struct nft_expr *e)
 	if (!s || copy_name(d, e->tb[NFTA_DYNSET_SET_NAME], s->set) < 0)
 		return -1;
 	s->number = (uint32_t)timeout;
+	s->take_out = op == NFT_DYNSET_OP_DELETE;
 	if (e->tb[NFTA_DYNSET_EXPR] && !meter_decode(e->tb[NFTA_DYNSET_EXPR], s))
 		return delinear_foreign(d);
 	return key_gather(d, nft_attr_u32(e->tb[NFTA_DYNSET_SREG_KEY]), set, s);

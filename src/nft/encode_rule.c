@@ -209,15 +209,18 @@ static struct nftnl_expr *meter_expr(const struct bh_stmt *s)
 static int stmt_update(struct linear *l, const struct bh_stmt *s)
 {
 	struct nftnl_expr *e, *meter;
-	int r = linear_key(l, s, false);
+	int r;
 
+	if (s->take_out && (s->number || s->meter != BH_METER_NONE))
+		return linear_refuse(l, -EINVAL, "what is taken out has neither time nor meter");
+	r = linear_key(l, s, false);
 	if (r < 0)
 		return r;
 	e = linear_expr(l, "dynset");
 	if (!e)
 		return linear_no_expr(l);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, s->take_out ? NFT_DYNSET_OP_DELETE : NFT_DYNSET_OP_UPDATE);
 	if (s->number)
 		nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, s->number);
 	if (s->meter != BH_METER_NONE) {
