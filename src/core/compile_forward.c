@@ -43,6 +43,14 @@ static bool is_pinned(const struct bh_attachment *at)
 	return at->port[0] && at->endpoint->has_mac;
 }
 
+static bool is_there(const struct bh_member *m, const char *bridge)
+{
+	bh_vec_foreach(at, &m->attachments)
+		if (is_pinned(at) && strcmp(at->bridge, bridge) == 0)
+			return true;
+	return false;
+}
+
 /* Whose addresses nobody forwards. */
 static int add_taken(const struct compiler *c, struct spans *s)
 {
@@ -69,13 +77,7 @@ static int add_forwards(const struct compiler *c, const char *bridge, struct spa
 	if (!done)
 		return -ENOMEM;
 	bh_vec_foreach(m, &c->in->placement->members) {
-		bool here = false;
-
-		if (done[m->inst] || !is_forwarder(c, m))
-			continue;
-		bh_vec_foreach(at, &m->attachments)
-			here = here || (is_pinned(at) && strcmp(at->bridge, bridge) == 0);
-		if (!here)
+		if (done[m->inst] || !is_forwarder(c, m) || !is_there(m, bridge))
 			continue;
 		done[m->inst] = true;
 		bh_vec_foreach(p, &zone_of(c, m)->forwards)
@@ -96,31 +98,45 @@ static int put_between(struct bh_table *t, const char *set, const char *dev, con
 	return put_range(t, set, &first, &last, id);
 }
 
-/* The zone by bridge, the pins by port. */
+/* The pins of one member, by port. */
+static int pins_put(struct compiler *c, const struct bh_member *m, const char *bridge, const struct span_range *r)
+{
+	bh_vec_foreach(at, &m->attachments)
+		if (is_pinned(at) && strcmp(at->bridge, bridge) == 0 &&
+			put_between(c->bridge, r->first.family == 4 ? "via4" : "via6", at->port, r, 0) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* The zone by bridge, the pins by port. Of several members with a limit on connections, who of them opened one for somebody else
+ * cannot be told: they share one's. */
 static int range_put(void *userdata, const struct span_range *r)
 {
 	const struct route *route = userdata;
 	struct compiler *c = route->c;
-	const char *set = r->first.family == 4 ? "via4" : "via6";
+	bool four = r->first.family == 4;
 	struct span *seen;
+	uint32_t opener = 0;
 
 	if (r->id == BH_ID_CONTAINER_NETWORK || r->id == BH_ID_LAN)
 		return 0;
-	if (put_between(c->inet, set, route->bridge, r, r->id) < 0)
+	if (put_between(c->inet, four ? "via4" : "via6", route->bridge, r, r->id) < 0)
 		return -ENOMEM;
 	seen = bh_vec_add(&route->all->v);
 	if (!seen)
 		return -ENOMEM;
 	*seen = (struct span){.first = r->first, .last = r->last, .id = 1};
 	bh_vec_foreach(m, &c->in->placement->members) {
-		if (c->in->placement->insts.v[m->inst].id != r->id)
+		uint32_t n;
+
+		if (c->in->placement->insts.v[m->inst].id != r->id || !is_there(m, route->bridge))
 			continue;
-		bh_vec_foreach(at, &m->attachments)
-			if (is_pinned(at) && strcmp(at->bridge, route->bridge) == 0 &&
-				put_between(c->bridge, set, at->port, r, 0) < 0)
-				return -ENOMEM;
+		if (pins_put(c, m, route->bridge, r) < 0)
+			return -ENOMEM;
+		n = limits_number(c, m);
+		opener = opener && opener < n ? opener : n;
 	}
-	return 0;
+	return opener == 0 ? 0 : put_between(c->inet, four ? "opener_via4" : "opener_via6", route->bridge, r, opener);
 }
 
 static int bridge_compile(struct compiler *c, const char *bridge, struct spans *all)

@@ -118,6 +118,8 @@ static int open_rules(struct compiler *c, struct bh_chain *chain, const struct l
 		RULE(SCRATCH(0)),
 		RULE(FETCH("opener4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
 		RULE(FETCH("opener6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(FETCH("opener_via4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("opener_via6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
 	};
 	const struct skel_rule full = RULE(IN("full", BH_PRIORITY), GOTO("deny_limit"));
 	const struct skel_rule count = RULE(GOTO(counting)), deny = RULE(GOTO("deny_limit"));
@@ -173,6 +175,13 @@ static uint32_t opener_number(const struct bh_member *m)
 		if (at->port[0] && at->port_ifindex > 0 && at->endpoint->has_mac && (n == 0 || (uint32_t)at->port_ifindex < n))
 			n = (uint32_t)at->port_ifindex;
 	return n;
+}
+
+uint32_t limits_number(const struct compiler *c, const struct bh_member *m)
+{
+	struct limits l;
+
+	return limits_of(c, &c->in->placement->insts.v[m->inst], &l) ? opener_number(m) : 0;
 }
 
 static int opener_addr_put(struct compiler *c, const struct bh_attachment *at, const struct bh_addr *a, uint32_t number)

@@ -102,6 +102,8 @@ int members_compile(struct compiler *c);
 
 /* compile_limit.c */
 int limits_compile(struct compiler *c);
+/* By which the connections of a member are counted; 0 when they are not. */
+uint32_t limits_number(const struct compiler *c, const struct bh_member *m);
 
 /* names.c: of a zone's objects; PREFIX is "zone", "ports", … */
 void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);

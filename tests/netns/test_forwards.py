@@ -4,6 +4,7 @@
 
     docker0  10.111.0.0/24  2001:db8:d0::/64   rt1, which routes for 10.8.0.0/24 and fd08::/64 (far is behind it);
                                                 gw1, which routes for everybody (ext, 203.0.113.2, is behind it);
+                                                lm1, lm2, which route for 10.7.0.0/24 and may open 3 connections a minute;
                                                 cl1, ot1, which route for nobody; st1 is not known
     up0      198.51.100.0/24  2001:db8:51::/64  out
 
@@ -23,7 +24,7 @@ import wires as W  # noqa: E402
 
 CASE = HERE.parent / "golden/compile/forwards"
 COMPILER = pathlib.Path(os.environ.get("BH_BUILD", "build")) / "tests/golden/golden_compile"
-HOSTS = {"rt1": 11, "gw1": 12, "cl1": 13, "ot1": 14, "st1": 31}
+HOSTS = {"rt1": 11, "gw1": 12, "cl1": 13, "ot1": 14, "lm1": 15, "lm2": 16, "st1": 31}
 TABLES = ("inet", "bridge")
 CLASSES = ("policy", "unknown", "quarantine", "identity", "metadata", "invalid", "noise")
 FAR4, FAR6, EXT4, EXT6 = "10.8.0.2", "fd08::2", "203.0.113.2", "2001:db8:99::2"
@@ -269,6 +270,18 @@ class T1Enforced(Base):
         if klass and rose != {klass} or want == "ok" and rose:
             why.append(f"counted as {sorted(rose)}, not {klass}")
         return "; ".join(why)
+
+    def test_limits_on_connections_count_for_whom_it_forwards_too(self):
+        """Else any container that forwards could open as many as it has addresses to send from. Own and forwarded together."""
+        for v in (4, 6):
+            NET.load()
+            arrived = []
+            for i in range(6):
+                src = a4("lm1") if v == 4 and i == 1 else a6("lm1") if i == 1 else pick(v, f"10.7.0.{i + 2}", f"fd07::{i + 2:x}")
+                arrived.append(frame("lm1", "ot1", datagram("lm1", mac("ot1"), src, adr(v, "ot1"), 5000))())
+            self.assertEqual(arrived, ["ok"] * 3 + ["silent"] * 3, v)
+            # lm2's own are its own
+            self.assertEqual(frame("lm2", "ot1", datagram("lm2", mac("ot1"), adr(v, "lm2"), adr(v, "ot1"), 5000))(), "ok")
 
     def test_it_lists_and_loads_again(self):
         text = NET.sh("host", "nft -s list table inet bulkhead; nft -s list table bridge bulkhead")
