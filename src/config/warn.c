@@ -211,6 +211,42 @@ static void warn_selector(struct bh_cfg *c, const struct bh_selector *s, bool gu
 		bh_cfg_warn(c, &claim->loc, "only image labels meet this selector: whoever builds an image can put its containers here");
 }
 
+struct forward {
+	const struct bh_prefix *prefix;
+	const struct bh_zone *zone;
+};
+
+static int forward_cmp(const void *va, const void *vb)
+{
+	const struct forward *a = va, *b = vb;
+	int r = bh_prefix_cmp(a->prefix, b->prefix);
+
+	return r ? r : (a->zone > b->zone) - (a->zone < b->zone);
+}
+
+/* What two zones forward alike is nobody's on a bridge that both are on. On bridges of their own there is nothing wrong with it. */
+static void warn_forwards(struct bh_cfg *c)
+{
+	char text[BH_PREFIX_TEXT], place[BH_CFG_SHOW];
+	BH_VEC(struct forward) all = {0};
+
+	bh_vec_foreach(z, &c->policy->zones)
+		bh_vec_foreach(p, &z->forwards) {
+			struct forward f = {p, z};
+
+			if (bh_vec_push(&all, f) < 0)
+				bh_cfg_oom(c);
+		}
+	if (all.n > 1)
+		qsort(all.v, all.n, sizeof(*all.v), forward_cmp);
+	for (size_t i = 1; i < all.n; i++)
+		if (all.v[i].zone != all.v[i - 1].zone && bh_prefix_cmp(all.v[i].prefix, all.v[i - 1].prefix) == 0)
+			bh_cfg_warn(c, &all.v[i].zone->loc, "%s is forwarded by zone '%s' too (%s): on a Docker network that both are on, neither may "
+				"send from it", bh_prefix_text(all.v[i].prefix, text), all.v[i - 1].zone->name,
+				bh_cfg_place(&all.v[i - 1].zone->loc, place));
+	bh_vec_clear(&all);
+}
+
 void bh_cfg_warnings(struct bh_cfg *c)
 {
 	struct bh_loc start = {.file = c->policy->files.v[0], .line = 1, .column = 1};
@@ -233,6 +269,7 @@ void bh_cfg_warnings(struct bh_cfg *c)
 	bh_allow_index_clear(&o.index);
 	bh_allows_clear(&o.allows);
 	warn_lan(c);
+	warn_forwards(c);
 	bh_vec_foreach(z, &c->policy->zones)
 		if (z->select)
 			warn_selector(c, z->select, false);

@@ -11,7 +11,7 @@
 #include "../common/world.h"
 #include "../common/no_memory.h"
 
-static void compiling(void **state)
+static void compiling_case(const char *dir)
 {
 	struct world w;
 	struct bh_error err = {0};
@@ -20,8 +20,7 @@ static void compiling(void **state)
 	bool failed = true;
 	long n;
 
-	(void)state;
-	world_load(&w, CASES "/published");
+	world_load(&w, dir);
 	first = world_compile(&w, &err);
 	in = (struct bh_compile_input){.policy = w.policy, .inventory = w.inventory, .host = w.host, .placement = w.placement,
 		.features = &w.features, .seen = first};
@@ -39,6 +38,13 @@ static void compiling(void **state)
 	}
 	assert_true(n > 500);
 	world_free(&w);
+}
+
+static void compiling(void **state)
+{
+	(void)state;
+	compiling_case(CASES "/published");
+	compiling_case(CASES "/forwards");
 }
 
 static void reading_counts(void **state)
