@@ -463,6 +463,17 @@ class T4Moving(Base):
         NET.nft("host", "add element inet bulkhead ports_1_web { b8:2 . udp . 999 : accept }")
         self.assertEqual([NET.probe.udp("web1", a, 999) for a in (a4("api1"), a6("api1"))], ["reset"] * 2)
 
+    def test_who_answers_opens_nothing(self):
+        """A SYN of the called end is invalid to conntrack: entries that are made for old connections rest on that."""
+        s = self.hold("web1", a4("api1"), 8080)
+        f = eth("api1", "web1", 0x800, W.tcp4(a4("api1"), a4("web1"), 8080, s.getsockname()[1], 2))
+        before = denied()["invalid"]
+        self.assertEqual(frame("api1", "web1", f)(), "silent")
+        self.assertGreater(denied()["invalid"], before)
+        NET.audit(True)
+        self.assertEqual(frame("api1", "web1", f)(), "ok", "control")
+        s.close()
+
     def test_invalid_is_a_class(self):
         before = denied()["invalid"]
         null = struct.pack("!HHIIBBHHH", 1000, 8080, 1, 1, 0x50, 0, 100, 0, 0)

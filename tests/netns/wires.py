@@ -342,6 +342,12 @@ def udp(sport, dport, data=b"MARK"):
     return struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
 
 
+def tcp4(src, dst, sport, dport, flags, data=b"MARK"):
+    h = struct.pack("!HHIIBBHHH", sport, dport, 1, 1, 0x50, flags, 100, 0, 0) + data
+    c = checksum(socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!HH", 6, len(h)) + h)
+    return ip4(src, dst, 6, h[:16] + struct.pack("!H", c) + h[18:])
+
+
 def icmp(kind, code, rest):
     p = bytes([kind, code, 0, 0]) + rest
     return p[:2] + struct.pack("!H", checksum(p)) + p[4:]
