@@ -111,8 +111,10 @@ int main(int argc, char **argv)
 
 	if (r < 0)
 		return 2;
-	if (o.action == BH_ACTION_EXIT)
+	if (o.action == BH_ACTION_EXIT) {
+		bh_options_clear(&o);
 		return 0;
+	}
 	if (geteuid() != 0) {
 		fprintf(stderr, "bulkheadd: needs root\n");
 		return 4;
