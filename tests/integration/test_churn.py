@@ -111,7 +111,7 @@ class Churn(unittest.TestCase):
         self.host.check(5)
         warm = self.resources()
         n, took = self.churn(SECONDS * 2 / 3)
-        right = self.host.check(5)
+        right = self.host.check(5, names=True)
         rss, fds = self.resources()
         sent = self.end(paced, flood)
         print(f"# {n / took:.1f} starts and stops a second for {took:.0f} s after {SECONDS / 3:.0f} s: {warm[0]} -> {rss} KiB, "
@@ -150,7 +150,7 @@ class Churn(unittest.TestCase):
         lab.wait_for("the new web at api1", lambda: len(paced.strangers) >= heard + 2)
         for s in new:
             self.host.stop(s)
-        self.host.check(1)
+        self.host.check(1, names=True)
         self.end(paced, flood)
         print(f"# right {right:.2f} s after SIGCONT", flush=True)
 

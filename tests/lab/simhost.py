@@ -360,11 +360,16 @@ class SimHost:
                 raise AssertionError(f"{what} is not right after {asked:.2f} s: {diff}")
             time.sleep(0.02)
 
-    def check(self, seconds=1.0, state="enforcing"):
-        """The kernel is right by our judge, and bulkhead thinks so too."""
+    def check(self, seconds=1.0, state="enforcing", names=False):
+        """The kernel is right by our judge, and bulkhead thinks so too. NAMES: and knows of nobody else, which it cannot
+        when nobody told of an end."""
         took = self.wait_right(seconds)
-        lab.wait_for("status in sync", lambda: (s := self.daemon.status())["kernel"]["in_sync"] and
-                     (state is None or s["daemon"]["state"] == state), 5)
+
+        def agrees():
+            s = self.daemon.status()
+            return (s["kernel"]["in_sync"] and (state is None or s["daemon"]["state"] == state) and
+                    (not names or {c["name"] for c in s["containers"]} == set(self.sims)))
+        lab.wait_for("status in sync" + ", with the same containers" * names, agrees, seconds + 4)
         return took
 
 
