@@ -232,14 +232,17 @@ class Drift(unittest.TestCase):
         self.assertEqual(leaked, [], f"{len(leaked)} of {sent}, {leaked[:1]} after {end}")
 
     def test_6b_from_watched_to_owned(self):
-        """What a kernel gives no owner is made anew, once, by the next start (an upgrade): what passes in the change of base chains?"""
-        total, leaks, lost = 0, 0, 0
-        for i in range(20 if lab.SOAK else 1):
-            self.as_branch("table_persist")
+        """Tables that can be given no owner are made anew, once, by the next start (an upgrade). A few packets pass when that
+        is done under a flood, as with every new base chain; seconds or a whole table would be another matter."""
+        total, leaks, lost, n = 0, 0, 0, 12 if lab.SOAK else 1
+        for i in range(n):
+            self.daemon.teardown()
+            self.daemon.mask = "table_persist"
+            self.daemon.start()
             sent, leaked, allowed, passed = self.flooded(f"up{i}", lambda: self.as_branch(None))
             total, leaks, lost = total + sent, leaks + len(leaked), lost + allowed - len(passed)
-        print(f"# made anew as owned: {leaks} of {total} denied leaked, {lost} allowed lost")
-        self.assertLessEqual(leaks, 2)
+        print(f"# {n} times made anew as owned: {leaks} of {total} denied leaked, {lost} allowed lost")
+        self.assertLess(leaks, n * 20, f"of {total}")
 
     def test_7_control(self):
         """Torn down, the same packets arrive: the receivers live, the way is open."""

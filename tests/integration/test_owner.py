@@ -88,11 +88,16 @@ class Owner(unittest.TestCase):
             self.assertIn("Operation not permitted", r.stderr)
         self.assertEqual(before, self.listing())
 
+    def start(self):
+        """Ready does not wait for a runtime that has not answered yet; what is compared later does: its network is in the rules."""
+        self.unit.start()
+        lab.wait_for("the runtime's network", lambda: "10.200.0.0/16" in self.listing().get("inet", "") and self.kernel()["in_sync"], 10)
+
     def kernel(self):
         return self.daemon.status()["kernel"]
 
     def test_01_nobody_else_can_change_them(self):
-        self.unit.start()
+        self.start()
         self.refuses_strangers()
         k = self.kernel()
         self.assertEqual((k["owned"], k["in_sync"], k["repairs"]), (True, True, 0))
@@ -100,7 +105,7 @@ class Owner(unittest.TestCase):
 
     def test_02_a_crash_is_no_gap(self):
         self.unit.restart_sec = 1
-        self.unit.start()
+        self.start()
         before = self.listing()
         self.unit.kill()
         self.assertEqual(self.lab.pids_of("bulkheadd", str(self.daemon.socket)), [])
@@ -113,7 +118,7 @@ class Owner(unittest.TestCase):
         self.assertEqual(len(self.unit.store), 1)
 
     def test_03_a_restart_is_no_gap(self):
-        self.unit.start()
+        self.start()
         before = self.listing()
         self.unit.restart()
         self.refuses_strangers()
@@ -121,8 +126,8 @@ class Owner(unittest.TestCase):
         self.assertTrue(self.kernel()["owned"])
 
     def test_04_the_watchdog_ends_a_daemon_that_hangs(self):
-        self.unit.watchdog_sec = 2
-        self.unit.start()
+        self.unit.watchdog_sec = 1.5
+        self.start()
         lab.wait_for("it to report", lambda: self.unit.pings > 2, 10)
         self.assertEqual(self.unit.dumped, 0)
         self.unit.ready.clear()
@@ -133,7 +138,7 @@ class Owner(unittest.TestCase):
         self.refuses_strangers()
 
     def test_05_what_strangers_did_to_orphans_is_undone(self):
-        self.unit.start()
+        self.start()
         before = self.listing()
         self.unit.stop()
         self.assertEqual(self.unit.store, [])
@@ -145,7 +150,7 @@ class Owner(unittest.TestCase):
             r = self.nft(*cmd)
             self.assertEqual(r.returncode, 0, r.stderr)
         self.assertNotEqual(before, self.listing())
-        self.unit.start()
+        self.start()
         self.refuses_strangers()
 
         def without_handles(tables):
@@ -158,17 +163,17 @@ class Owner(unittest.TestCase):
         self.assertIn("took over", self.daemon.log())
 
     def test_06_flushed_and_dormant_orphans(self):
-        self.unit.start()
+        self.start()
         self.unit.stop()
         self.nft("flush", "ruleset")
         self.assertEqual(self.listing(), {})
-        self.unit.start()
+        self.start()
         self.refuses_strangers()
         self.assertEqual(self.kernel()["in_sync"], True)
 
     def test_07_a_saved_rule_set(self):
         """What another saved of ours: as it is, and as one without the flags (for an nft that does not know them)."""
-        self.unit.start()
+        self.start()
         want = self.kernel(), {k: sorted(re.sub(r" # handle \d+", "", t).split("\n")) for k, t in self.listing().items()}
         saved = self.nft("list", "ruleset").stdout
         r = self.nft("-f", "-", input=saved)  # while we own it: refused as a whole
@@ -178,7 +183,7 @@ class Owner(unittest.TestCase):
             self.nft("flush", "ruleset")
             r = self.nft("-f", "-", input=text)
             self.assertEqual(r.returncode, 0, r.stderr)
-            self.unit.start()
+            self.start()
             self.refuses_strangers()
             got = self.kernel(), {k: sorted(re.sub(r" # handle \d+", "", t).split("\n")) for k, t in self.listing().items()}
             self.assertEqual(want, got)
@@ -265,17 +270,19 @@ class Owner(unittest.TestCase):
         lab.wait_for("the repair", lambda: (k := self.kernel())["in_sync"] and k["repairs"] == 1, 3)
         self.daemon.mask = None
         self.unit.restart()
+        lab.wait_for("ownership", lambda: self.kernel()["owned"], 5)    # with nobody there it is ready before the runtime answers
         self.refuses_strangers()
         self.daemon.mask = "table_persist"
         self.unit.restart()
-        self.assertEqual((self.kernel()["owned"], self.unit.store), (False, []))
+        lab.wait_for("the other branch", lambda: (k := self.kernel())["in_sync"] and not k["owned"], 5)
+        self.assertEqual(self.unit.store, [])
         self.assertEqual(self.nft("add", "chain", "inet", "bulkhead", "x").returncode, 0)
 
     def test_13_once_leaves_them_to_the_next(self):
         r = self.lab.host.run_cmd(*self.daemon.argv("--once"), timeout=20)
         self.assertIn(r.returncode, (0, 1), r.stderr)
         before = self.listing()
-        self.unit.start()
+        self.start()
         self.assertEqual(before, self.listing())
         self.refuses_strangers()
 
