@@ -69,7 +69,8 @@ struct bh_strange {
 	BH_VEC(int) ports;		/* ifindexes of ports that runtimes were asked about, sorted */
 	size_t gone;			/* image builds that have lost their port */
 	unsigned tries;			/* how often was asked since something was new */
-	sd_event_source *timer;
+	unsigned moves;			/* how often the links were read again for an end that has moved */
+	sd_event_source *timer, *moved;
 };
 
 /* Running connections that rules would end, by who, to whom and where. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WAIT_USEC (10 * 1000ULL)
+#define MOVES 5			/* the last one after 310 ms */
 #define TRIES 10		/* the last one after 5 s; the full listing of every minute comes later still */
 
 /* A container bridge with what is not in balance on it. */
@@ -16,6 +17,8 @@ struct strange_bridge {
 	size_t ports;		/* that no endpoint has */
 	size_t waiting;		/* endpoints without a port: theirs may be among PORTS */
 	size_t builds;		/* of these, image builds */
+	size_t running;		/* of these, what runs already: it may send as soon as the link is up */
+	bool moved;		/* one of PORTS has its other end in another namespace, where it may be getting its address */
 };
 
 struct sight {
@@ -91,6 +94,7 @@ static int endpoints_count(const struct bh_manager *m, struct sight *s)
 				continue;
 			b->waiting++;
 			b->builds += member->container->kind == BH_KIND_BUILD;
+			b->running += member->container->state != BH_CONTAINER_CREATED;
 		}
 	if (s->taken.n > 1)
 		qsort(s->taken.v, s->taken.n, sizeof(*s->taken.v), int_cmp);
@@ -105,6 +109,7 @@ static int ports_count(const struct bh_manager *m, struct sight *s)
 		if (!b || ints_have(s->taken.v, s->taken.n, l->ifindex))
 			continue;
 		b->ports++;
+		b->moved = b->moved || (l->has_peer && l->peer_nsid >= 0);
 		if (bh_vec_push(&s->ports, l->ifindex) < 0)
 			return -ENOMEM;
 	}
@@ -181,6 +186,41 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* The other end gets its address some milliseconds after it was moved, and nothing is heard here of that until the link is up, when the first
+ * packet is sent. One that starts has until its first instruction. */
+static int on_moved(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)source;
+	(void)usec;
+	bh_host_free(m->seen.host);
+	m->seen.host = NULL;
+	bh_manager_dirty(m);
+	return 0;
+}
+
+static void look_at_moved(struct bh_manager *m, const struct sight *sight)
+{
+	struct bh_strange *s = &m->strange;
+	uint64_t usec = WAIT_USEC << s->moves;
+	bool any = false;
+
+	bh_vec_foreach(b, &sight->bridges)
+		any = any || (b->moved && b->running > 0);
+	if (!any) {
+		s->moves = 0;
+		return;
+	}
+	if (s->moves >= MOVES)
+		return;
+	s->moves++;
+	if (!s->moved)
+		(void)sd_event_add_time_relative(m->event, &s->moved, CLOCK_MONOTONIC, usec, 1000, on_moved, m);
+	else if (sd_event_source_set_time_relative(s->moved, usec) >= 0)
+		(void)sd_event_source_set_enabled(s->moved, SD_EVENT_ONESHOT);
+}
+
 int bh_strange_look(struct bh_manager *m)
 {
 	_cleanup_(sight_clear) struct sight s = {0};
@@ -190,6 +230,7 @@ int bh_strange_look(struct bh_manager *m)
 
 	if (look(m, &s) < 0)
 		return -ENOMEM;
+	look_at_moved(m, &s);
 	bh_vec_foreach(p, &s.ports)
 		fresh = fresh || !ints_have(known->ports.v, known->ports.n, *p);
 	bh_vec_foreach(b, &s.bridges)
@@ -212,6 +253,7 @@ int bh_strange_look(struct bh_manager *m)
 void bh_strange_clear(struct bh_strange *s)
 {
 	sd_event_source_disable_unref(s->timer);
-	s->timer = NULL;
+	sd_event_source_disable_unref(s->moved);
+	s->timer = s->moved = NULL;
 	bh_vec_clear(&s->ports);
 }

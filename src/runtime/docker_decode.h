@@ -36,6 +36,7 @@ struct bh_docker_event {
 struct bh_docker_attachment {
 	char *container;	/* an id, or something else: "ep-…" for an endpoint without a sandbox, a BuildKit id */
 	struct bh_endpoint endpoint;
+	char *name;		/* the endpoint's, for "ep-…" only: the name that its container had when it was made */
 	bool build;		/* BuildKit's: the endpoint has no container, and its name is its sandbox's id */
 };
 struct bh_docker_network {
@@ -81,6 +82,7 @@ int bh_docker_decode_inspect(const char *text, size_t n, struct bh_docker_inspec
 int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret);
 
 void bh_containers_clear(bh_containers *c);
+int bh_docker_attachment_cmp(const void *a, const void *b);	/* for qsort(3), by container */
 void bh_docker_network_clear(struct bh_docker_network *n);
 void bh_docker_networks_clear(bh_docker_networks *n);
 void bh_docker_labels_clear(struct bh_docker_labels *l);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define JOINING_MAX 16	/* endpoints of one network that are looked up by name */
+
 /* The place of ID in a vector of pointers that is sorted by it; *FOUND when it is there. */
 #define PLACE(vec, key, idof, found)                                                               \
 	({                                                                                         \
@@ -315,6 +317,7 @@ static void attachment_remove(struct bh_docker_network *n, struct bh_docker_atta
 	size_t i = (size_t)(a - n->attachments.v);
 
 	free(a->container);
+	free(a->name);
 	free(a->endpoint.id);
 	free(a->endpoint.network_id);
 	bh_vec_clear(&a->endpoint.addrs);
@@ -398,6 +401,48 @@ static int mark_unknown(struct bh_docker_model *m, const struct bh_docker_networ
 	return 0;
 }
 
+static struct bh_docker_container *running_named(const struct bh_docker_model *m, const char *name)
+{
+	for (size_t i = 0; i < m->containers.n; i++) {
+		struct bh_docker_container *c = m->containers.v[i];
+
+		if (bh_streq(c->base.name, name) && !c->dying &&
+			(c->base.state == BH_CONTAINER_RUNNING || c->base.state == BH_CONTAINER_PAUSED))
+			return c;
+	}
+	return NULL;
+}
+
+/* A running container that is being connected: its interface is up before its endpoint is listed under its id and before the event, so
+ * the name has to do (names are one container's). What it sent until then would be lost, and its neighbour discovery tries again after a
+ * second only. One that starts has time: its id comes before its first instruction. */
+static int take_joining(const struct bh_docker_model *m, struct bh_docker_network *n)
+{
+	size_t left = JOINING_MAX, taken = 0;
+
+	bh_vec_foreach(a, &n->attachments) {
+		const struct bh_docker_container *c;
+		bool there = false;
+
+		if (!a->name || left == 0)
+			continue;
+		left--;
+		c = running_named(m, a->name);
+		if (!c)
+			continue;
+		bh_vec_foreach(other, &n->attachments)	/* not in the order of ids any more */
+			there = there || strcmp(other->container, c->id) == 0;
+		if (there)
+			continue;
+		if (bh_strdup(&a->container, c->id) < 0)
+			return -ENOMEM;
+		taken++;
+	}
+	if (taken > 0)
+		qsort(n->attachments.v, n->attachments.n, sizeof(*n->attachments.v), bh_docker_attachment_cmp);
+	return 0;
+}
+
 int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const char *id, struct bh_docker_network *net)
 {
 	struct bh_docker_net *n = bh_docker_model_add_network(m, id);
@@ -415,6 +460,7 @@ int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const c
 		memset(net, 0, sizeof(*net));
 	}
 	n->seen = seq;
+	r = take_joining(m, &n->base);
 	for (size_t i = 0; i < n->dropped.n; i++) {
 		struct bh_docker_attachment *a = bh_docker_net_find(n, n->dropped.v[i]);
 
@@ -422,7 +468,8 @@ int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const c
 			attachment_remove(&n->base, a);
 	}
 	/* a network is told before who is in it, and goes after */
-	r = n->base.network.id ? bh_docker_model_tell_network(m, n) : 0;
+	if (r == 0 && n->base.network.id)
+		r = bh_docker_model_tell_network(m, n);
 	if (r == 0)
 		r = mark_unknown(m, &n->base);
 	if (r == 0)

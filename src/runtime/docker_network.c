@@ -108,7 +108,7 @@ static int endpoint_decode(const json_t *o, const char *network_id, struct bh_en
 	return 0;
 }
 
-static int attachment_cmp(const void *a, const void *b)
+int bh_docker_attachment_cmp(const void *a, const void *b)
 {
 	return strcmp(((const struct bh_docker_attachment *)a)->container, ((const struct bh_docker_attachment *)b)->container);
 }
@@ -129,6 +129,8 @@ static int attachments_decode(const json_t *o, struct bh_docker_network *n, int 
 			return -EBADMSG;
 		a = bh_vec_add(&n->attachments);
 		r = a ? bh_strdup(&a->container, key) : -ENOMEM;
+		if (r == 0 && strncmp(key, "ep-", 3) == 0)
+			r = bh_strdup(&a->name, bh_json_string(j, "Name", err));
 		if (r == 0)
 			r = endpoint_decode(j, n->network.id, &a->endpoint);
 		if (r < 0)
@@ -138,7 +140,7 @@ static int attachments_decode(const json_t *o, struct bh_docker_network *n, int 
 		a->build = bh_docker_is_build_id(key) && bh_streq(bh_json_string(j, "Name", err), key);
 	}
 	if (n->attachments.n > 1)
-		qsort(n->attachments.v, n->attachments.n, sizeof(*n->attachments.v), attachment_cmp);
+		qsort(n->attachments.v, n->attachments.n, sizeof(*n->attachments.v), bh_docker_attachment_cmp);
 	return 0;
 }
 
@@ -212,6 +214,7 @@ void bh_docker_network_clear(struct bh_docker_network *n)
 	bh_network_clear(&n->network);
 	bh_vec_foreach(a, &n->attachments) {
 		free(a->container);
+		free(a->name);
 		free(a->endpoint.id);
 		free(a->endpoint.network_id);
 		bh_vec_clear(&a->endpoint.addrs);

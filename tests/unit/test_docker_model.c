@@ -347,6 +347,35 @@ static void builds_are_told_from_their_network(void **state)
 	said(w, "tg gone\naa net gone\n");
 }
 
+/* `docker network connect` of a running container: its interface is up before its endpoint has its id. */
+static void a_running_container_is_known_while_it_joins(void **state)
+{
+	static const char ep[] = "ep-fd22e552ec07a3ecb0140359e04c9da341763edf486ea83c8d79f9b78a41cccb";
+	struct world *w = *state;
+
+	usual(w);
+	network(w, 3, NULL, NULL);
+	said(w, "11 running ends=0 pid=0 image=0\n");
+	build(w, 4, ep, "somebody");
+	said(w, "");
+	build(w, 5, ep, "111111111111");
+	said(w, "11 running ends=1 pid=0 image=0\n");
+	build(w, 6, C1, "111111111111");
+	said(w, "");
+	/* one that does not run has time until it has */
+	look(w, 7, C1, "created");
+	build(w, 8, NULL, NULL);
+	w->said.n = 0;
+	build(w, 9, ep, "111111111111");
+	said(w, "");
+	look(w, 10, C1, "running");
+	build(w, 11, ep, "111111111111");
+	said(w, "11 running ends=0 pid=0 image=0\n11 running ends=1 pid=0 image=0\n");
+	assert_int_equal(bh_docker_model_died(&w->m, 11, C1), 0);
+	build(w, 12, ep, "111111111111");
+	said(w, "11 stopped ends=0 pid=0 image=0\n");
+}
+
 static void start_that_fails(void **state)
 {
 	struct world *w = *state;
@@ -373,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(disconnect_beats_the_answer_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(networks_go_after_their_members, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_are_told_from_their_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_running_container_is_known_while_it_joins, setup, teardown),
 		cmocka_unit_test_setup_teardown(start_that_fails, setup, teardown),
 	};
 
