@@ -48,15 +48,18 @@ class Life(unittest.TestCase):
     # -- packets -----------------------------------------------------------
 
     def receiver(self, place):
+        pid = getattr(place, "pid", None)
+        if self.rx.get(place.name, (None, None))[0] != pid:    # after a restart it is another namespace
+            self.forget(place)
         if place.name not in self.rx:
-            self.rx[place.name] = self.lab.receiver(place, [7000, 7001])
-        return self.rx[place.name]
+            self.rx[place.name] = (pid, self.lab.receiver(place, [7000, 7001]))
+        return self.rx[place.name][1]
 
     def forget(self, *places):
         """Their namespaces are gone, or other ones."""
         for p in places:
             if p.name in self.rx:
-                self.rx.pop(p.name).stop()
+                self.rx.pop(p.name)[1].stop()
 
     def reach(self, src, dst, addresses, timeout=1.0):
         """(protocol, port) that arrive from src at every address of dst, and nothing at one address alone."""
