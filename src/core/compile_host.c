@@ -227,9 +227,35 @@ static int interfaces_put(struct compiler *c)
 	return 0;
 }
 
+/* Where packets go that are for everybody. */
+static int casts_put(struct compiler *c)
+{
+	static const char *const casts[] = {"224.0.0.0/4", "255.255.255.255/32", "ff00::/8"};
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(casts); i++) {
+		struct key first = {0}, last = {0};
+		struct bh_addr lowest, highest;
+		struct bh_prefix p;
+		int r = bh_prefix_parse(casts[i], &p);
+
+		if (r < 0)
+			return r;
+		bh_prefix_range(&p, &lowest, &highest);
+		key_addr(&first, &lowest);
+		key_addr(&last, &highest);
+		r = put_range(c->inet, p.addr.family == 4 ? "casts4" : "casts6", &first, &last, 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int host_compile(struct compiler *c)
 {
 	int r = bridges_put(c, c->inet);
+
+	if (r == 0)
+		r = casts_put(c);
 
 	if (r == 0)
 		r = interfaces_put(c);

@@ -92,6 +92,10 @@ int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s)
 		d->take_out = s->take_out;
 		snprintf(d->set, sizeof(d->set), "%s", s->name ? s->name : "");
 		d->number = s->value;
+		if (d->kind == BH_STMT_UPDATE && s->mask) {
+			d->meter = BH_METER_PER_SECOND;
+			d->meter_n = s->mask;
+		}
 		return cases_add(d, s);
 	}
 }

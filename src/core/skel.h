@@ -5,7 +5,7 @@
 
 #include <bulkhead/ruleset.h>
 
-#define SKEL_FIELDS 4
+#define SKEL_FIELDS 5
 #define SKEL_STMTS 4
 #define SKEL_RULES 20
 #define SKEL_CASES 16
@@ -78,6 +78,8 @@ struct skel_set {
 #define UPDATE_ONCE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .meter = BH_METER_PER_MINUTE, \
 	.fields = ON(__VA_ARGS__)}
 #define TAKE_OUT(set, ...) {.kind = BH_STMT_UPDATE, .name = (set), .take_out = true, .fields = ON(__VA_ARGS__)}
+/* Goes on for N packets a second of each key, and no more. */
+#define METER(set, n, ...) {.kind = BH_STMT_UPDATE, .name = (set), .mask = (n), .fields = ON(__VA_ARGS__)}
 #define ACCEPT {.kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT}
 #define DROP {.kind = BH_STMT_VERDICT, .verdict = BH_DROP}
 #define RETURN {.kind = BH_STMT_VERDICT, .verdict = BH_RETURN}
@@ -90,6 +92,7 @@ struct skel_set {
 
 #define SKEL_NFLOG_GROUP 77
 #define SKEL_LOG_RATE 10
+#define SKEL_KINDS_RATE 100	/* of new kinds that one sender is heard with in a second */
 
 /* Appends one statement made of S to RULE. 0 or -ENOMEM. */
 int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s);

@@ -59,6 +59,14 @@ static const struct skel_set sets[] = {
 	{.name = "pub6", .key = {BH_IP6_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
 	{.name = "legs4", .key = {BH_IP_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
 	{.name = "legs6", .key = {BH_IP6_SADDR, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_PRIORITY},
+	{.name = "casts4", .key = {BH_IP_DADDR}, .flags = BH_SET_INTERVAL},
+	{.name = "casts6", .key = {BH_IP6_DADDR}, .flags = BH_SET_INTERVAL},
+	{.name = "heard4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 10000},
+	{.name = "heard6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 10000},
+	{.name = "said4", .key = {BH_IIFNAME, BH_IP_SADDR, BH_IP_DADDR, BH_L4PROTO, BH_TH_DPORT},
+		.flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 1000},
+	{.name = "said6", .key = {BH_IIFNAME, BH_IP6_SADDR, BH_IP6_DADDR, BH_L4PROTO, BH_TH_DPORT},
+		.flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 1000},
 	{.name = "nf_call4", .key = {BH_IIFNAME}},
 	{.name = "nf_call6", .key = {BH_IIFNAME}},
 	{.name = "token", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = TOKEN_MS},
@@ -126,11 +134,15 @@ static const struct skel_chain told[] = {
 		RULE(DEV(BH_IIFNAME, "lo"), GOTO("tell")),
 		RULE(IS(BH_IIF, 0), GOTO("tell")),
 		RULE(DROP)),
-	/* A reset across bridge ports would come from the address behind DNAT, whom the container has not called */
+	/* A connection that ran before conntrack saw it may be the wrong way round: it is not ended before the daemon has looked at it,
+	 * src/daemon/denials.c.
+	 * A reset across bridge ports would come from the address behind DNAT, whom the container has not called */
 	CHAIN("tell_container",
+		RULE(MASKED(BH_TCP_FLAGS, TH_SYN | TH_RST, 0), FLAG(BH_CT_STATE, CT_NEW), DROP),
 		RULE(FLAG(BH_CT_STATE, CT_NEW), FLAG(BH_CT_STATUS, IPS_DST_NAT), REJECT(BH_REJECT_ADMIN)),
 		RULE(GOTO("tell"))),
 	CHAIN("tell",
+		RULE(MASKED(BH_TCP_FLAGS, TH_SYN | TH_RST, 0), FLAG(BH_CT_STATE, CT_NEW), DROP),
 		RULE(IS(BH_L4PROTO, IPPROTO_TCP), REJECT(BH_REJECT_TCP_RESET)),
 		RULE(REJECT(BH_REJECT_ADMIN))),
 };
@@ -141,6 +153,18 @@ static const struct skel_chain silent[] = {
 		RULE(IN("drops6", BH_IIFNAME, BH_IP6_SADDR)),
 		RULE(DROP)),
 };
+
+/* The log of a class, then THEN. A kind is heard at once and then once a second, so that none hides another; new kinds of one sender, a
+ * scan, are heard so many a second. What has no port, or is too much, is heard ten times a second of all. */
+#define SAY(class, then) \
+	RULE(IN("said4", BH_IIFNAME, BH_IP_SADDR, BH_IP_DADDR, BH_L4PROTO, BH_TH_DPORT), GOTO(then)), \
+	RULE(IN("said6", BH_IIFNAME, BH_IP6_SADDR, BH_IP6_DADDR, BH_L4PROTO, BH_TH_DPORT), GOTO(then)), \
+	RULE(METER("heard4", SKEL_KINDS_RATE, BH_IIFNAME, BH_IP_SADDR), \
+		UPDATE("said4", 1000, BH_IIFNAME, BH_IP_SADDR, BH_IP_DADDR, BH_L4PROTO, BH_TH_DPORT), LOG("bulkhead " class " "), GOTO(then)), \
+	RULE(METER("heard6", SKEL_KINDS_RATE, BH_IIFNAME, BH_IP6_SADDR), \
+		UPDATE("said6", 1000, BH_IIFNAME, BH_IP6_SADDR, BH_IP6_DADDR, BH_L4PROTO, BH_TH_DPORT), LOG("bulkhead " class " "), GOTO(then)), \
+	RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead " class " ")), \
+	RULE(GOTO(then))
 
 /* How a packet is denied. In modes 0 is the file, others the zone that answers; accept is audit. */
 static const struct skel_chain denials[] = {
@@ -158,37 +182,35 @@ static const struct skel_chain denials[] = {
 	CHAIN("deny",
 		RULE(IS(BH_PRIORITY, BH_ID_METADATA), GOTO("deny_metadata")),
 		RULE(IN("held", BH_PRIORITY), GOTO("deny_quarantine")),
+		RULE(IN("casts4", BH_IP_DADDR), GOTO("deny_noise")),
+		RULE(IN("casts6", BH_IP6_DADDR), GOTO("deny_noise")),
 		RULE(COUNT("denied_policy")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead policy ")),
-		RULE(GOTO("act"))),
+		SAY("policy", "act")),
 	CHAIN("deny_quarantine",
 		RULE(COUNT("denied_quarantine")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead quarantine ")),
-		RULE(GOTO("act"))),
+		SAY("quarantine", "act")),
 	CHAIN("deny_metadata",
 		RULE(COUNT("denied_metadata")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead metadata ")),
-		RULE(GOTO("act"))),
+		SAY("metadata", "act")),
 	CHAIN("deny_unknown",
 		RULE(COUNT("denied_unknown")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead unknown ")),
-		RULE(GOTO("act_silent"))),
+		SAY("unknown", "act_silent")),
 	CHAIN("deny_identity",
 		RULE(COUNT("denied_identity")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead identity ")),
-		RULE(GOTO("act_silent"))),
+		SAY("identity", "act_silent")),
 	CHAIN("deny_invalid",
 		RULE(COUNT("denied_invalid")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead invalid ")),
-		RULE(GOTO("act_silent"))),
+		SAY("invalid", "act_silent")),
 	CHAIN("deny_noise",
 		RULE(COUNT("denied_noise")),
-		RULE(GOTO("act_silent"))),
+		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead noise ")),
+		RULE(SCRATCH(0)),
+		RULE(VMAP("modes", BH_PRIORITY)),
+		RULE(DROP)),
 	/* Limits hold in zones under audit too */
 	CHAIN("deny_limit",
 		RULE(COUNT("denied_limit")),
-		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead limit ")),
-		RULE(GOTO("refuse"))),
+		SAY("limit", "refuse")),
 };
 
 static const struct skel_chain ends[] = {

@@ -22,7 +22,7 @@ static void part_print(const struct bh_ruleset *r, struct bh_buf *out)
 		if (t->present)
 			bh_buf_printf(out, "table %s bulkhead {\n", names[f]);
 		bh_vec_foreach(s, &t->sets)
-			if (s->elems.n > 0)
+			if (s->elems.n > 0 && strncmp(s->name, "casts", 5) != 0)	/* the same everywhere */
 				bh_set_print(s, out);
 		bh_vec_foreach(c, &t->chains)
 			if (strncmp(c->name, "zone_", 5) == 0 || strncmp(c->name, "open_", 5) == 0 ||
