@@ -17,7 +17,7 @@
 #define TELL_USEC (60 * 1000000ULL)	/* repeats are summed for so long */
 #define RETRY_USEC (30 * 1000000ULL)	/* another program reads the group */
 #define OLD_FLOWS_USEC (3 * 3600 * 1000000ULL)	/* keepalives come after two hours: tcp(7) */
-#define TEXT 192
+#define EARLY_USEC (1 * 1000000ULL)
 
 static uint64_t now_usec(clockid_t clock)
 {
@@ -226,6 +226,12 @@ static void adopt(struct bh_manager *m, const struct view *v)
 			(unsigned)flow.to_port, bh_party_name(v->judge, &v->verdict.from), bh_party_name(v->judge, &v->verdict.to));
 }
 
+/* Before the runtimes have told who runs everybody is unknown, which is nothing to tell; and what NFLOG tells is as old as its queue. */
+static bool is_early(const struct bh_manager *m, const struct bh_denied *d)
+{
+	return !m->ready || (d->class == BH_CLASS_UNKNOWN && now_usec(CLOCK_MONOTONIC) - m->ready_usec < EARLY_USEC);
+}
+
 static void on_denied(void *userdata, const struct bh_denied *d)
 {
 	struct bh_manager *m = userdata;
@@ -260,8 +266,12 @@ static void on_denied(void *userdata, const struct bh_denied *d)
 	}
 	if (d->has_ports)
 		what.port = v.port;
+	if (d->class == BH_CLASS_NOISE)
+		what.to = what.to_zone = (char *)"multicast";
 	what.audit = is_audited(m, &v);
 	adopt(m, &v);
+	if (is_early(m, d))
+		return;
 	if (bh_kinds_note(m->kinds, &what, now_usec(CLOCK_REALTIME), &kind, &first) == 0 && first)
 		tell(m, kind, &v);
 }

@@ -80,12 +80,15 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 
 static void notify_ready(struct bh_manager *m)
 {
+	struct timespec now;
 	_cleanup_free_ char *reason = NULL;
 	const char *state;
 
 	if (m->ready)
 		return;
 	m->ready = true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	m->ready_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	state = bh_manager_state(m, &reason);
 	bh_log(&m->log, LOG_INFO, BH_EVENT_START, "ready: %s%s%s", state, reason ? ": " : "", reason ? reason : "");
 	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", state);	/* nobody may listen */

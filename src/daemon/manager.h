@@ -138,6 +138,7 @@ struct bh_manager {
 
 	struct bh_kinds *kinds;
 	uint64_t nflog_lost;		/* of these it was told */
+	uint64_t ready_usec;		/* monotonic */
 	uint64_t hooked_usec;		/* monotonic: when conntrack began to see what it had not seen; 0: it was seeing all */
 	bool found_known;		/* `unenforced` was set */
 	bool unenforced;		/* nothing was enforced when this daemon started, and running connections were not looked at yet */
