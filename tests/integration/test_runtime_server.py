@@ -387,15 +387,16 @@ class ServerTest(unittest.TestCase):
         self.connected(t)
         self.assertEqual({n["name"] for n in t.networks.values()}, {"bridge"})
 
-    def test_build_step_is_nobody(self):
-        f = self.fake()
-        f.networks[cid("net-bridge")]["Containers"]["yb8smhzxfwdqiopkmzs0ddgju"] = {
-            "Name": "yb8smhzxfwdqiopkmzs0ddgju", "EndpointID": cid("x"), "MacAddress": "02:42:0a:c8:00:09",
+    def test_build_step_is_told_and_not_asked_for(self):
+        """BuildKit's steps are in no list and no question about them is answered: the network is all that knows them."""
+        f, step = self.fake(), "yb8smhzxfwdqiopkmzs0ddgju"
+        f.networks[cid("net-bridge")]["Containers"][step] = {
+            "Name": step, "EndpointID": cid("x"), "MacAddress": "02:42:0a:c8:00:09",
             "IPv4Address": "10.200.0.9/16", "IPv6Address": ""}
         t = self.tail()
-        self.connected(t)
+        self.connected(t, step)
         f.run("web")
-        self.connected(t, "web")
+        self.connected(t, "web", step)
         self.assertEqual(f.count("/containers/yb8"), 0)
 
     def test_missed_events_are_made_up_for(self):
