@@ -31,6 +31,7 @@ struct bh_attachment {
 	char bridge[BH_IFNAME];
 	char port[BH_IFNAME];		/* host-side veth, "" while not known */
 	int port_ifindex;		/* 0 while not known */
+	bool port_gone;			/* it had one, which is gone: this endpoint's life is over, though nobody has told */
 };
 
 /* One container and its zone. */

@@ -171,6 +171,7 @@ static int claims_collect(struct ports *s)
 			if (known) {
 				known->current = true;
 				l = known->ifindex ? link_at(s, known->ifindex) : NULL;
+				a->port_gone = !known->ifindex;
 			}
 			if (l && l->master == c.bridge)
 				port_set(a, l);

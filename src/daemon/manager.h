@@ -67,7 +67,7 @@ void bh_told_clear(struct bh_told *t, size_t n);
 /* What on container bridges no runtime has explained yet. */
 struct bh_strange {
 	BH_VEC(int) ports;		/* ifindexes of ports that runtimes were asked about, sorted */
-	size_t gone;			/* image builds that have lost their port */
+	size_t gone;			/* image builds and endpoints that have lost their port */
 	unsigned tries;			/* how often was asked since something was new */
 	unsigned moves;			/* how often the links were read again for an end that has moved */
 	sd_event_source *timer, *moved;

@@ -19,6 +19,7 @@ struct strange_bridge {
 	size_t builds;		/* of these, image builds */
 	size_t running;		/* of these, what runs already: it may send as soon as the link is up */
 	bool moved;		/* one of PORTS has its other end in another namespace, where it may be getting its address */
+	size_t lost;		/* endpoints of containers whose port is gone: they explain none */
 };
 
 struct sight {
@@ -92,6 +93,10 @@ static int endpoints_count(const struct bh_manager *m, struct sight *s)
 				return -ENOMEM;
 			if (!b)
 				continue;
+			if (a->port_gone && member->container->kind != BH_KIND_BUILD) {
+				b->lost++;
+				continue;
+			}
 			b->waiting++;
 			b->builds += member->container->kind == BH_KIND_BUILD;
 			b->running += member->container->state != BH_CONTAINER_CREATED;
@@ -143,7 +148,7 @@ static bool ask(const struct bh_manager *m, const struct sight *s)
 	bool any = false;
 
 	bh_vec_foreach(b, &s->bridges) {
-		if (b->ports <= b->waiting && builds_gone(b) == 0)
+		if (b->ports <= b->waiting && builds_gone(b) == 0 && b->lost == 0)
 			continue;
 		any = true;
 		bh_vec_foreach(source, &m->sources) {
@@ -234,7 +239,7 @@ int bh_strange_look(struct bh_manager *m)
 	bh_vec_foreach(p, &s.ports)
 		fresh = fresh || !ints_have(known->ports.v, known->ports.n, *p);
 	bh_vec_foreach(b, &s.bridges)
-		gone += builds_gone(b);
+		gone += builds_gone(b) + b->lost;
 	fresh = fresh || gone > known->gone;
 	known->gone = gone;
 	bh_vec_clear(&known->ports);

@@ -119,12 +119,29 @@ class Runtime(Base):
             self.host.check()
 
     def test_3_a_stream_that_says_nothing(self):
-        """No event comes through, all else is answered: the ports that come and go tell."""
-        for i in range(3 if lab.SOAK else 1):
+        """No event comes through, all else is answered: the ports that come and go tell. The second has the first one's address."""
+        for i in range(10 if lab.SOAK else 2):
             s = self.start(events=False)
             self.host.check()
             self.host.stop(s, events=False)
             self.host.check()
+
+        if lab.SOAK:
+            self.no_answer_at_all()
+
+    def no_answer_at_all(self):
+        """Half-open: the connections stay, nobody answers. The ping (10 s, and 5 s of patience) finds out."""
+        f, n = self.host.fake, self.host.fake.count("/events")
+        before = self.host.table("inet")["zone_of4"].keys()
+        f.hooks["/"] = lambda c, p: True
+        late = self.start(events=False)
+        lab.wait_for("absence", lambda: self.host.daemon.status()["daemon"]["state"] == "degraded", 25, 0.2)
+        self.assertEqual(self.host.table("inet")["zone_of4"].keys(), before)
+        f.hooks.clear()
+        f.drop()
+        self.reconnected(n)
+        self.host.check()
+        self.host.stop(late)
 
     def test_3b_an_address_changes_hands_unseen(self):
         """Docker gives a dead container's address and MAC to the next one, of another zone, and nobody tells us for a while."""

@@ -643,6 +643,7 @@ static void a_port_of_the_next_container_is_not_the_dead_ones(void **state)
 	w->host->links.v[2].ifindex = 30;	/* the next one's, with the same MAC */
 	place(w);
 	assert_int_equal(port_of(w, "dead"), 0);
+	assert_true(member(w, "dead")->attachments.v[0].port_gone);
 	place(w);
 	assert_int_equal(port_of(w, "dead"), 0);
 	/* its name comes to life again, in a new endpoint */
