@@ -6,7 +6,7 @@ A test program is what meson lists, and every executable tests/{netns,integratio
 It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
 case, fewer than it planned, or skips one, has failed.
 
-Two programs run at a time, since most of what they do is wait. One that says
+Three programs run at a time, since most of what they do is wait. One that says
 `# alone: WHY` in its source measures rates or first packets and runs by itself,
 at the end.
 """
@@ -49,7 +49,7 @@ class Totals:
         self.say(f"{'ok' if ok else 'not ok'} {name}{note}")
 
     def explain(self, label, lines):
-        """The last lines of a program that two could be telling at once."""
+        """The last lines of a program; others are telling at the same time."""
         if lines:
             self.say("\n".join(f"# {label}: {line}" for line in lines[-80:]))
 
@@ -217,7 +217,7 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
     programs += from_tree(programs)
     programs = [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
     programs.sort(key=lambda p: ROOMS.index(p.room))
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
         try:
             for f in [pool.submit(run, p, totals, tier) for p in programs if not p.alone]:
                 f.result()
