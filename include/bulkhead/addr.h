@@ -3,6 +3,8 @@
 #ifndef BULKHEAD_ADDR_H
 #define BULKHEAD_ADDR_H
 
+#include <bulkhead/mem.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
@@ -39,6 +41,7 @@ const char *bh_mac_text(const struct bh_mac *m, char buf[BH_MAC_TEXT]);
 size_t bh_addr_size(const struct bh_addr *a);			/* 4 or 16 */
 int bh_addr_cmp(const struct bh_addr *a, const struct bh_addr *b);	/* family first, then bytes */
 bool bh_addr_is_zero(const struct bh_addr *a);
+bool bh_addr_is_loopback(const struct bh_addr *a);		/* 127.0.0.0/8, ::1 */
 int bh_prefix_cmp(const struct bh_prefix *a, const struct bh_prefix *b);
 bool bh_prefix_contains(const struct bh_prefix *p, const struct bh_addr *a);
 bool bh_prefix_covers(const struct bh_prefix *outer, const struct bh_prefix *inner);
@@ -48,6 +51,13 @@ void bh_prefix_range(const struct bh_prefix *p, struct bh_addr *ret_first, struc
 bool bh_addr_next(const struct bh_addr *a, struct bh_addr *ret);
 /* The address before A; false when A is the family's first. */
 bool bh_addr_prev(const struct bh_addr *a, struct bh_addr *ret);
+/* A set of addresses; bh_vec_clear(&a->v) frees it. */
+struct bh_addrs {
+	BH_VEC(struct bh_addr) v;
+};
+bool bh_addrs_have(const struct bh_addrs *s, const struct bh_addr *a);
+int bh_addrs_add(struct bh_addrs *s, const struct bh_addr *a);	/* once; 0 or -ENOMEM */
+
 /* fe80::/64 with the modified EUI-64 of a MAC, RFC 4291 appendix A. */
 struct bh_addr bh_addr_link_local(const struct bh_mac *m);
 

@@ -24,6 +24,9 @@ void bh_buf_free(struct bh_buf *b);
  * longer input ends in "...". */
 void bh_buf_put_safe(struct bh_buf *b, const char *s, size_t max);
 
+/* Appends what the file holds. 0, the sticky error, -EFBIG for more than MAX bytes in all, or -errno of open(2) and read(2). */
+int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max);
+
 /* Hands the string over (the caller frees it): "" rather than NULL when empty. 0 or the sticky error. */
 int bh_buf_steal(struct bh_buf *b, char **ret);
 

@@ -69,8 +69,6 @@ int bh_denied_decode(const void *msg, size_t len, struct bh_denied *ret);
 /* The same for one connection (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW). */
 int bh_flow_decode(const void *msg, size_t len, struct bh_flow *ret);
 
-#define BH_NFLOG_GROUP 77
-
 typedef void (*bh_denied_fn)(void *userdata, const struct bh_denied *d);
 
 /* The listener. One group has one listener a network namespace: -EBUSY when somebody else has it. */

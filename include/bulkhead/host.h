@@ -53,5 +53,7 @@ void bh_host_free(struct bh_host *h);
 BH_DEFINE_FREEP(struct bh_host, bh_host_free)
 const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex);
 const struct bh_link *bh_host_link_named(const struct bh_host *h, const char *name);
+/* Whether the bridge has a port that no runtime makes: the host's own uplink, or a virtual machine's. */
+bool bh_host_has_foreign_port(const struct bh_host *h, int bridge);
 
 #endif

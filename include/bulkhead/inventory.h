@@ -94,6 +94,7 @@ int bh_inventory_copy(struct bh_inventory **ret, const struct bh_inventory *src)
 
 struct bh_container *bh_inventory_container(const struct bh_inventory *i, const char *id);
 struct bh_network *bh_inventory_network(const struct bh_inventory *i, const char *id);
+bool bh_inventory_lists_bridge(const struct bh_inventory *i, const char *bridge);
 /* The value of a label, or NULL. */
 const char *bh_container_label(const struct bh_container *c, const char *key);
 const char *bh_container_image_label(const struct bh_container *c, const char *key);

@@ -17,6 +17,15 @@ struct bh_zone_inst {
 	size_t members;			/* containers placed here */
 };
 
+/* The zone of the file that I is of; NULL for a built-in that the file does not name. */
+static inline const struct bh_zone *bh_inst_zone(const struct bh_policy *p, const struct bh_zone_inst *i)
+{
+	return p && i->zone >= 0 && (size_t)i->zone < p->zones.n ? &p->zones.v[i->zone] : NULL;
+}
+
+/* What becomes of a denial that I answers: BH_MODE_ENFORCE or BH_MODE_AUDIT. NULL: nobody's. */
+enum bh_mode bh_inst_mode(const struct bh_policy *p, const struct bh_zone_inst *i);
+
 /* Whether the rules reach an endpoint's traffic. */
 enum bh_enforced {
 	BH_ENFORCED_FULL,
@@ -33,6 +42,15 @@ struct bh_attachment {
 	int port_ifindex;		/* 0 while not known */
 	bool port_gone;			/* it had one, which is gone: this endpoint's life is over, though nobody has told */
 };
+
+/* Whether the rules know it: by its port and its MAC. One that is not gets nothing. */
+static inline bool bh_attachment_is_pinned(const struct bh_attachment *a)
+{
+	return a->port[0] && a->endpoint->has_mac;
+}
+
+/* The I-th address that a pinned endpoint is at, its link-local one last. False when there is none. */
+bool bh_attachment_addr(const struct bh_attachment *a, size_t i, struct bh_addr *ret);
 
 /* One container and its zone. */
 struct bh_member {

@@ -111,6 +111,12 @@ struct bh_zone {
 	struct bh_loc loc;		/* of the name */
 };
 
+/* What nobody routes for (RFC 6890), and so no member forwards; ends with a NULL prefix. */
+struct bh_unforwardable {
+	const char *prefix, *what;
+};
+extern const struct bh_unforwardable bh_unforwardable[];
+
 /* One end of a rule as written. */
 struct bh_zone_ref {
 	char *name;
@@ -153,6 +159,12 @@ struct bh_policy {
 	BH_VEC(struct bh_rule) expect;
 	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */
 };
+
+/* Whether the limits of Z on connections are in force: a whole file in audit suspends them. */
+static inline bool bh_zone_is_limited(const struct bh_policy *p, const struct bh_zone *z)
+{
+	return p->mode != BH_MODE_AUDIT && (z->conn_max || z->conn_new);
+}
 
 void bh_selector_free(struct bh_selector *s);
 void bh_policy_free(struct bh_policy *p);

@@ -166,6 +166,9 @@ enum bh_stmt_kind {
 	BH_STMT_FOREIGN,	/* seen side only: something that this program never writes; equal to nothing */
 };
 
+/* The group that denied packets are logged to (nfnetlink_log); one of the whole network namespace. */
+#define BH_NFLOG_GROUP 77
+
 /* What the element that an update makes keeps, and by which the rule goes on or not. */
 enum bh_meter {
 	BH_METER_NONE,

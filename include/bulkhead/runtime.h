@@ -72,10 +72,6 @@ BH_DEFINE_FREEP(struct bh_runtime, bh_runtime_free)
 int bh_docker_new(struct sd_event *event, const char *socket, bh_runtime_fn fn, void *userdata, struct bh_runtime **ret,
 	struct bh_error *err);
 
-struct bh_addrs {
-	BH_VEC(struct bh_addr) v;
-};
-
 /* The resolvers that the dockerd at SOCKET was told to give to containers instead of the host's: its --dns, and "dns" of its
  * configuration file. None is what most have. Blocks for no longer than reading three small files takes. 0 or -errno; the caller
  * clears ret->v. */

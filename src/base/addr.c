@@ -136,6 +136,26 @@ bool bh_addr_is_zero(const struct bh_addr *a)
 	return memcmp(a->b, zero, sizeof(zero)) == 0;
 }
 
+bool bh_addr_is_loopback(const struct bh_addr *a)
+{
+	static const struct bh_addr one = {.family = 6, .b = {[15] = 1}};
+
+	return a->family == 4 ? a->b[0] == 127 : bh_addr_cmp(a, &one) == 0;
+}
+
+bool bh_addrs_have(const struct bh_addrs *s, const struct bh_addr *a)
+{
+	bh_vec_foreach(x, &s->v)
+		if (bh_addr_cmp(x, a) == 0)
+			return true;
+	return false;
+}
+
+int bh_addrs_add(struct bh_addrs *s, const struct bh_addr *a)
+{
+	return bh_addrs_have(s, a) ? 0 : bh_vec_push(&s->v, *a);
+}
+
 int bh_prefix_cmp(const struct bh_prefix *a, const struct bh_prefix *b)
 {
 	int c = bh_addr_cmp(&a->addr, &b->addr);

@@ -2,10 +2,12 @@
 #include <bulkhead/buf.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int buf_room(struct bh_buf *b, size_t more)
 {
@@ -124,4 +126,22 @@ void bh_buf_put_safe(struct bh_buf *b, const char *s, size_t max)
 	}
 	if (s[i] != '\0')
 		bh_buf_puts(b, "...");
+}
+
+int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char chunk[65536];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
+		bh_buf_putn(b, chunk, (size_t)n);
+		if (b->err)
+			return b->err;
+		if (b->n > max)
+			return -EFBIG;
+	}
+	return n < 0 ? -errno : 0;
 }

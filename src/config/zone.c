@@ -85,24 +85,18 @@ static void read_cidrs(struct bh_cfg *c, const struct bh_node *key, const struct
 	}
 }
 
-/* Nobody routes for these (RFC 6890): a prefix that lies in one of them says nothing. */
+/* A prefix that lies in what is never forwarded says nothing. */
 static bool check_forward(struct bh_cfg *c, const struct bh_node *n, const struct bh_prefix *p)
 {
-	static const struct {
-		const char *prefix, *what;
-	} never[] = {
-		{"0.0.0.0/8", "unspecified"}, {"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"},
-		{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
-		{"fe80::/10", "link-local"}, {"ff00::/8", "multicast"},
-	};
 	char text[BH_PREFIX_TEXT];
 
-	for (size_t i = 0; i < BH_ARRAY_SIZE(never); i++) {
+	for (size_t i = 0; bh_unforwardable[i].prefix; i++) {
 		struct bh_prefix outer;
 
-		if (bh_prefix_parse(never[i].prefix, &outer) < 0 || !bh_prefix_covers(&outer, p))
+		if (bh_prefix_parse(bh_unforwardable[i].prefix, &outer) < 0 || !bh_prefix_covers(&outer, p))
 			continue;
-		bh_cfg_error(c, &n->loc, "forwards: %s is %s, which is never forwarded", bh_prefix_text(p, text), never[i].what);
+		bh_cfg_error(c, &n->loc, "forwards: %s is %s, which is never forwarded", bh_prefix_text(p, text),
+			bh_unforwardable[i].what);
 		return false;
 	}
 	return true;

@@ -11,11 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* RFC 6890: this network, loopback, link-local, multicast and reserved; the same of IPv6. */
-static const char *const unroutable[] = {
-	"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/128", "::1/128", "fe80::/10", "ff00::/8",
-};
-
 /* One bridge that a forwarding member is on. */
 struct route {
 	struct compiler *c;
@@ -25,9 +20,7 @@ struct route {
 
 static const struct bh_zone *zone_of(const struct compiler *c, const struct bh_member *m)
 {
-	int zone = c->in->placement->insts.v[m->inst].zone;
-
-	return zone >= 0 ? &c->in->policy->zones.v[zone] : NULL;
+	return bh_inst_zone(c->in->policy, &c->in->placement->insts.v[m->inst]);
 }
 
 static bool is_forwarder(const struct compiler *c, const struct bh_member *m)
@@ -37,16 +30,10 @@ static bool is_forwarder(const struct compiler *c, const struct bh_member *m)
 	return z && z->kind == BH_ZONE_CONTAINERS && z->forwards.n > 0;
 }
 
-/* Pinned, as in compile_member.c. */
-static bool is_pinned(const struct bh_attachment *at)
-{
-	return at->port[0] && at->endpoint->has_mac;
-}
-
 static bool is_there(const struct bh_member *m, const char *bridge)
 {
 	bh_vec_foreach(at, &m->attachments)
-		if (is_pinned(at) && strcmp(at->bridge, bridge) == 0)
+		if (bh_attachment_is_pinned(at) && strcmp(at->bridge, bridge) == 0)
 			return true;
 	return false;
 }
@@ -54,8 +41,10 @@ static bool is_there(const struct bh_member *m, const char *bridge)
 /* Whose addresses nobody forwards. */
 static int add_taken(const struct compiler *c, struct spans *s)
 {
-	int r = spans_add_text(s, unroutable, BH_ARRAY_SIZE(unroutable), RANK_NETWORK, BH_ID_CONTAINER_NETWORK);
+	int r = 0;
 
+	for (size_t i = 0; bh_unforwardable[i].prefix && r == 0; i++)
+		r = spans_add_text(s, &bh_unforwardable[i].prefix, 1, RANK_NETWORK, BH_ID_CONTAINER_NETWORK);
 	if (r == 0)
 		r = world_add_networks(c, s);
 	if (r == 0)
@@ -102,7 +91,7 @@ static int put_between(struct bh_table *t, const char *set, const char *dev, con
 static int pins_put(struct compiler *c, const struct bh_member *m, const char *bridge, const struct span_range *r)
 {
 	bh_vec_foreach(at, &m->attachments)
-		if (is_pinned(at) && strcmp(at->bridge, bridge) == 0 &&
+		if (bh_attachment_is_pinned(at) && strcmp(at->bridge, bridge) == 0 &&
 			put_between(c->bridge, r->first.family == 4 ? "via4" : "via6", at->port, r, 0) < 0)
 			return -ENOMEM;
 	return 0;
@@ -158,11 +147,8 @@ static int bridge_compile(struct compiler *c, const char *bridge, struct spans *
 static int forwarded_put(void *userdata, const struct span_range *r)
 {
 	struct compiler *c = userdata;
-	struct key first = {0}, last = {0};
 
-	key_addr(&first, &r->first);
-	key_addr(&last, &r->last);
-	return put_range(c->bridge, r->first.family == 4 ? "forwarded4" : "forwarded6", &first, &last, 0);
+	return put_addrs(c->bridge, r->first.family == 4 ? "forwarded4" : "forwarded6", &r->first, &r->last, 0);
 }
 
 int forwards_compile(struct compiler *c)
@@ -173,7 +159,7 @@ int forwards_compile(struct compiler *c)
 
 	bh_vec_foreach(m, &c->in->placement->members)
 		bh_vec_foreach(at, &m->attachments) {
-			if (r < 0 || !is_forwarder(c, m) || !is_pinned(at) || bh_strv_has(&bridges, at->bridge))
+			if (r < 0 || !is_forwarder(c, m) || !bh_attachment_is_pinned(at) || bh_strv_has(&bridges, at->bridge))
 				continue;
 			r = bh_strv_push(&bridges, at->bridge);
 			if (r == 0)

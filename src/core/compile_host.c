@@ -34,14 +34,6 @@ static bool is_runtime_name(const char *dev)
 	return strncmp(dev, "br-", 3) != 0 || (strlen(dev) == 15 && strspn(dev + 3, "0123456789abcdef") == 12);
 }
 
-static bool is_listed(const struct compiler *c, const char *dev)
-{
-	bh_vec_foreach(n, &c->in->inventory->networks)
-		if (n->bridge && strcmp(n->bridge, dev) == 0)
-			return true;
-	return false;
-}
-
 /* Whether the kernel holds a member on DEV: then a runtime listed it before, and its silence now means nothing. */
 static bool was_listed(const struct compiler *c, const char *dev)
 {
@@ -55,16 +47,6 @@ static bool was_listed(const struct compiler *c, const char *dev)
 	return false;
 }
 
-/* A port that no runtime makes: the host's own uplink, or a virtual machine. */
-static bool has_foreign_port(const struct compiler *c, const struct bh_link *bridge)
-{
-	bh_vec_foreach(l, &c->in->host->links)
-		if (l->master == bridge->ifindex &&
-			(l->physical || l->kind == BH_LINK_TAP || l->kind == BH_LINK_BOND || l->kind == BH_LINK_VLAN))
-			return true;
-	return false;
-}
-
 int host_bridges(struct compiler *c)
 {
 	bh_vec_foreach(l, &c->in->host->links) {
@@ -72,9 +54,9 @@ int host_bridges(struct compiler *c)
 
 		if (l->kind != BH_LINK_BRIDGE)
 			continue;
-		if (is_listed(c, l->name))
+		if (bh_inventory_lists_bridge(c->in->inventory, l->name))
 			r = bh_vec_push(&c->own, l);
-		else if (is_patterned(l->name) && (!is_runtime_name(l->name) || has_foreign_port(c, l)) &&
+		else if (is_patterned(l->name) && (!is_runtime_name(l->name) || bh_host_has_foreign_port(c->in->host, l->ifindex)) &&
 			!was_listed(c, l->name))
 			r = bh_vec_push(&c->exempt, l);
 		else if (is_patterned(l->name))
@@ -213,7 +195,7 @@ static int resolvers_put(struct compiler *c)
 static int interfaces_put(struct compiler *c)
 {
 	bh_vec_foreach(i, &c->in->placement->insts) {
-		const struct bh_zone *z = i->zone >= 0 ? &c->in->policy->zones.v[i->zone] : NULL;
+		const struct bh_zone *z = bh_inst_zone(c->in->policy, i);
 
 		if (!z || z->kind != BH_ZONE_INTERFACES)
 			continue;
@@ -233,17 +215,14 @@ static int casts_put(struct compiler *c)
 	static const char *const casts[] = {"224.0.0.0/4", "255.255.255.255/32", "ff00::/8"};
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(casts); i++) {
-		struct key first = {0}, last = {0};
-		struct bh_addr lowest, highest;
+		struct bh_addr first, last;
 		struct bh_prefix p;
 		int r = bh_prefix_parse(casts[i], &p);
 
 		if (r < 0)
 			return r;
-		bh_prefix_range(&p, &lowest, &highest);
-		key_addr(&first, &lowest);
-		key_addr(&last, &highest);
-		r = put_range(c->inet, p.addr.family == 4 ? "casts4" : "casts6", &first, &last, 0);
+		bh_prefix_range(&p, &first, &last);
+		r = put_addrs(c->inet, p.addr.family == 4 ? "casts4" : "casts6", &first, &last, 0);
 		if (r < 0)
 			return r;
 	}
@@ -256,7 +235,6 @@ int host_compile(struct compiler *c)
 
 	if (r == 0)
 		r = casts_put(c);
-
 	if (r == 0)
 		r = interfaces_put(c);
 	if (r == 0)

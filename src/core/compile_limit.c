@@ -24,9 +24,9 @@ struct limits {
 
 static bool limits_of(const struct compiler *c, const struct bh_zone_inst *i, struct limits *ret)
 {
-	const struct bh_zone *z = i->zone >= 0 && i->builtin == BH_BUILTIN_NONE ? &c->in->policy->zones.v[i->zone] : NULL;
+	const struct bh_zone *z = i->builtin == BH_BUILTIN_NONE ? bh_inst_zone(c->in->policy, i) : NULL;
 
-	if (!z || c->in->policy->mode == BH_MODE_AUDIT || (!z->conn_max && !z->conn_new))
+	if (!z || !bh_zone_is_limited(c->in->policy, z))
 		return false;
 	*ret = (struct limits){.max = z->conn_max, .rate = z->conn_new, .per_minute = z->conn_new_per_minute};
 	return true;
@@ -76,15 +76,9 @@ static int meter_set(struct compiler *c, const char *name, uint32_t timeout_ms)
 /* Under the limit the element's expression lets the rule go on; a full set, or no memory, denies. */
 static int meter_rule(struct bh_chain *chain, const char *set, enum bh_meter meter, uint64_t n, const char *then)
 {
-	const struct skel_rule rule = RULE(UPDATE(set, 0, BH_PRIORITY), GOTO(then));
-	struct bh_stmt *s;
+	const struct skel_rule rule = RULE(METERED(set, 0, meter, (uint32_t)n, BH_PRIORITY), GOTO(then));
 
-	if (skel_rule_add(chain, &rule) < 0)
-		return -ENOMEM;
-	s = &chain->rules.v[chain->rules.n - 1].stmts.v[0];
-	s->meter = meter;
-	s->meter_n = (uint32_t)n;
-	return 0;
+	return skel_rule_add(chain, &rule);
 }
 
 /* The kernel counts by walking over all that it has counted, and what is denied stays on its list until the next walk: a container that
@@ -114,13 +108,7 @@ static int count_chain(struct compiler *c, const struct limits *l, const char *n
 /* What is denied for its rate is not counted, and what is denied while the container is full takes nothing from its rate. */
 static int open_rules(struct compiler *c, struct bh_chain *chain, const struct limits *l, const char *counting)
 {
-	static const struct skel_rule begin[] = {
-		RULE(SCRATCH(0)),
-		RULE(FETCH("opener4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
-		RULE(FETCH("opener6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
-		RULE(FETCH("opener_via4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
-		RULE(FETCH("opener_via6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
-	};
+	static const struct skel_rule begin[] = {FETCH_OPENER};
 	const struct skel_rule full = RULE(IN("full", BH_PRIORITY), GOTO("deny_limit"));
 	const struct skel_rule count = RULE(GOTO(counting)), deny = RULE(GOTO("deny_limit"));
 	char set[BH_NAME];
@@ -172,7 +160,7 @@ static uint32_t opener_number(const struct bh_member *m)
 	uint32_t n = 0;
 
 	bh_vec_foreach(at, &m->attachments)
-		if (at->port[0] && at->port_ifindex > 0 && at->endpoint->has_mac && (n == 0 || (uint32_t)at->port_ifindex < n))
+		if (bh_attachment_is_pinned(at) && at->port_ifindex > 0 && (n == 0 || (uint32_t)at->port_ifindex < n))
 			n = (uint32_t)at->port_ifindex;
 	return n;
 }
@@ -212,16 +200,11 @@ static int member_put(struct compiler *c, const struct bh_member *m)
 	if (count && !elem_in(count, &k))	/* who may be counted there */
 		return -ENOMEM;
 	bh_vec_foreach(at, &m->attachments) {
-		struct bh_addr local;
+		struct bh_addr a;
 
-		if (!at->port[0] || !at->endpoint->has_mac)
-			continue;
-		bh_vec_foreach(a, &at->endpoint->addrs)
-			if (opener_addr_put(c, at, a, number) < 0)
+		for (size_t i = 0; bh_attachment_is_pinned(at) && bh_attachment_addr(at, i, &a); i++)
+			if (opener_addr_put(c, at, &a, number) < 0)
 				return -ENOMEM;
-		local = bh_addr_link_local(&at->endpoint->mac);
-		if (opener_addr_put(c, at, &local, number) < 0)
-			return -ENOMEM;
 	}
 	return 0;
 }

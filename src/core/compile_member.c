@@ -64,19 +64,14 @@ static int loopback_put(struct compiler *c, const struct bh_attachment *at, uint
 static int attachment_put(struct compiler *c, const struct bh_member *m, const struct bh_attachment *at)
 {
 	uint32_t zone = c->in->placement->insts.v[m->inst].id;
+	struct bh_addr a;
 	int r;
 
-	if (!at->port[0] || !at->endpoint->has_mac)
+	if (!bh_attachment_is_pinned(at))
 		return 0;
 	r = port_put(c, at);
-	bh_vec_foreach(a, &at->endpoint->addrs)
-		if (r == 0)
-			r = addr_put(c, at, a, zone);
-	if (r == 0) {
-		const struct bh_addr local = bh_addr_link_local(&at->endpoint->mac);
-
-		r = addr_put(c, at, &local, zone);
-	}
+	for (size_t i = 0; r == 0 && bh_attachment_addr(at, i, &a); i++)
+		r = addr_put(c, at, &a, zone);
 	return r == 0 && m->container->published.n > 0 ? loopback_put(c, at, zone) : r;
 }
 

@@ -61,6 +61,7 @@ int put(struct bh_table *t, const char *set, const struct key *k);
 int put_value(struct bh_table *t, const char *set, const struct key *k, uint32_t value);
 int put_verdict(struct bh_table *t, const char *set, const struct key *k, enum bh_verdict v, const char *chain);
 int put_range(struct bh_table *t, const char *set, const struct key *first, const struct key *last, uint32_t value);
+int put_addrs(struct bh_table *t, const char *set, const struct bh_addr *first, const struct bh_addr *last, uint32_t value);
 
 /* compile_host.c: bridges, prefixes, interfaces, resolvers: what the host is. */
 int host_bridges(struct compiler *c);

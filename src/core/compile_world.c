@@ -47,7 +47,7 @@ static int world_add_zones(const struct compiler *c, struct spans *s)
 	bool redefined = false;
 
 	bh_vec_foreach(i, &c->in->placement->insts) {
-		const struct bh_zone *z = i->zone >= 0 ? &c->in->policy->zones.v[i->zone] : NULL;
+		const struct bh_zone *z = bh_inst_zone(c->in->policy, i);
 
 		if (!z || z->cidrs.n == 0)
 			continue;
@@ -68,11 +68,8 @@ struct target {
 static int range_put(void *userdata, const struct span_range *r)
 {
 	const struct target *t = userdata;
-	struct key first = {0}, last = {0};
 
-	key_addr(&first, &r->first);
-	key_addr(&last, &r->last);
-	return put_range(t->table, t->set, &first, &last, r->id);
+	return put_addrs(t->table, t->set, &r->first, &r->last, r->id);
 }
 
 static int world_put(struct spans *s, uint8_t family, struct bh_table *t, const char *set)

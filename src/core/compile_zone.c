@@ -272,11 +272,10 @@ static int zone_compile(struct compiler *c, size_t from)
 static int mode_put(struct compiler *c, size_t inst, uint32_t id)
 {
 	const struct bh_zone_inst *i = &c->in->placement->insts.v[inst];
-	const struct bh_policy *p = c->in->policy;
-	enum bh_mode mode = i->zone >= 0 && i->builtin == BH_BUILTIN_NONE ? p->zones.v[i->zone].mode : BH_MODE_INHERIT;
+	enum bh_mode mode = bh_inst_mode(c->in->policy, i);
 	struct key k = {0};
 
-	if (mode == BH_MODE_INHERIT || mode == p->mode)
+	if (mode == c->in->policy->mode)
 		return 0;
 	key_id(&k, id);
 	if (mode == BH_MODE_AUDIT)

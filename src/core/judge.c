@@ -18,7 +18,7 @@ struct bh_judge {
 	struct bh_compile_input in;
 	const struct bh_table *inet;
 	struct claims claims;
-	BH_VEC(struct bh_addr) own;	/* the host's addresses */
+	struct bh_addrs own;		/* the host's */
 	BH_VEC(struct place) places;	/* sorted by address */
 };
 
@@ -33,15 +33,12 @@ static int places_add(struct bh_judge *j, const struct bh_member *m, const struc
 {
 	struct place p = {.bridge = at->bridge, .member = m};
 
-	if (!at->port[0] || !at->endpoint->has_mac)
+	if (!bh_attachment_is_pinned(at))
 		return 0;	/* unknown to the rules, too */
-	bh_vec_foreach(a, &at->endpoint->addrs) {
-		p.addr = *a;
+	for (size_t i = 0; bh_attachment_addr(at, i, &p.addr); i++)
 		if (bh_vec_push(&j->places, p) < 0)
 			return -ENOMEM;
-	}
-	p.addr = bh_addr_link_local(&at->endpoint->mac);
-	return bh_vec_push(&j->places, p);
+	return 0;
 }
 
 int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wanted, struct bh_judge **ret)
@@ -54,7 +51,7 @@ int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wan
 	j->inet = &wanted->tables[BH_FAMILY_INET];
 	j->in.host = NULL;	/* it may go before the judge does */
 	bh_vec_foreach(a, &in->host->addrs)
-		if (bh_vec_push(&j->own, a->prefix.addr) < 0)
+		if (bh_addrs_add(&j->own, &a->prefix.addr) < 0)
 			return -ENOMEM;
 	bh_vec_foreach(m, &in->placement->members)
 		bh_vec_foreach(at, &m->attachments)
@@ -73,7 +70,7 @@ void bh_judge_free(struct bh_judge *j)
 	if (!j)
 		return;
 	claims_clear(&j->claims);
-	bh_vec_clear(&j->own);
+	bh_vec_clear(&j->own.v);
 	bh_vec_clear(&j->places);
 	free(j);
 }
@@ -122,14 +119,7 @@ static bool is_own_bridge(const struct bh_judge *j, const char *dev)
 
 static bool is_host(const struct bh_judge *j, const struct bh_addr *addr)
 {
-	static const struct bh_addr loopback6 = {.family = 6, .b = {[15] = 1}};
-
-	if ((addr->family == 4 && addr->b[0] == 127) || bh_addr_cmp(addr, &loopback6) == 0)
-		return true;
-	bh_vec_foreach(a, &j->own)
-		if (bh_addr_cmp(a, addr) == 0)
-			return true;
-	return false;
+	return bh_addr_is_loopback(addr) || bh_addrs_have(&j->own, addr);
 }
 
 /* The container that holds ADDR on BRIDGE (NULL: on any). */
@@ -233,15 +223,6 @@ static bool has_containers(const struct bh_judge *j, const struct bh_party *p)
 	return p->inst == BH_NOBODY || p->member || inst_has_containers(j->in.policy, &j->in.placement->insts.v[p->inst]);
 }
 
-/* The zone that answers has the last word. */
-static enum bh_mode mode_of(const struct bh_judge *j, const struct bh_party *to)
-{
-	const struct bh_zone_inst *i = to->inst == BH_NOBODY ? NULL : &j->in.placement->insts.v[to->inst];
-	enum bh_mode mode = i && i->zone >= 0 && i->builtin == BH_BUILTIN_NONE ? j->in.policy->zones.v[i->zone].mode : BH_MODE_INHERIT;
-
-	return mode == BH_MODE_INHERIT ? j->in.policy->mode : mode;
-}
-
 struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q)
 {
 	struct bh_judgement v = {
@@ -253,7 +234,8 @@ struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_ques
 	see_through(j, q, &v);
 	v.ours = has_containers(j, &v.from) || has_containers(j, &v.to);
 	v.allowed = !v.ours || is_allowed(j, q, &v);
-	v.mode = mode_of(j, &v.to);
+	/* the zone that answers has the last word */
+	v.mode = bh_inst_mode(j->in.policy, v.to.inst == BH_NOBODY ? NULL : &j->in.placement->insts.v[v.to.inst]);
 	return v;
 }
 

@@ -87,6 +87,15 @@ int put_verdict(struct bh_table *t, const char *set, const struct key *k, enum b
 	return 0;
 }
 
+int put_addrs(struct bh_table *t, const char *set, const struct bh_addr *first, const struct bh_addr *last, uint32_t value)
+{
+	struct key from = {0}, to = {0};
+
+	key_addr(&from, first);
+	key_addr(&to, last);
+	return put_range(t, set, &from, &to, value);
+}
+
 int put_range(struct bh_table *t, const char *set, const struct key *first, const struct key *last, uint32_t value)
 {
 	struct bh_elem *e = elem_add(t, set, first);

@@ -19,6 +19,23 @@ void bh_memory_clear(struct bh_memory *m)
 	m->next_id = 0;
 }
 
+bool bh_attachment_addr(const struct bh_attachment *a, size_t i, struct bh_addr *ret)
+{
+	const struct bh_endpoint *e = a->endpoint;
+
+	if (i > e->addrs.n)
+		return false;
+	*ret = i < e->addrs.n ? e->addrs.v[i] : bh_addr_link_local(&e->mac);
+	return true;
+}
+
+enum bh_mode bh_inst_mode(const struct bh_policy *p, const struct bh_zone_inst *i)
+{
+	const struct bh_zone *z = i && i->builtin == BH_BUILTIN_NONE ? bh_inst_zone(p, i) : NULL;
+
+	return z && z->mode != BH_MODE_INHERIT ? z->mode : p->mode;
+}
+
 void bh_placement_free(struct bh_placement *p)
 {
 	if (!p)

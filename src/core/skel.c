@@ -88,14 +88,10 @@ int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s)
 		return 0;
 	default:
 		d->meter = (enum bh_meter)s->meter;
-		d->meter_n = s->meter != BH_METER_NONE;
+		d->meter_n = s->mask;
 		d->take_out = s->take_out;
 		snprintf(d->set, sizeof(d->set), "%s", s->name ? s->name : "");
 		d->number = s->value;
-		if (d->kind == BH_STMT_UPDATE && s->mask) {
-			d->meter = BH_METER_PER_SECOND;
-			d->meter_n = s->mask;
-		}
 		return cases_add(d, s);
 	}
 }

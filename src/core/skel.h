@@ -22,7 +22,7 @@ struct skel_stmt {
 	uint8_t op;		/* enum bh_op */
 	uint8_t verdict;	/* enum bh_verdict */
 	uint8_t n_cases;
-	uint8_t meter;		/* enum bh_meter, of one */
+	uint8_t meter;		/* enum bh_meter, of as many as the mask says */
 	bool take_out;
 	enum bh_field fields[SKEL_FIELDS];
 	uint32_t value;		/* of one field: as a number, or the mask of a flag */
@@ -71,26 +71,35 @@ struct skel_set {
 #define FETCH(set, ...) {.kind = BH_STMT_MAP_PRIORITY, .name = (set), .fields = ON(__VA_ARGS__)}
 #define COUNT(counter) {.kind = BH_STMT_COUNTER, .name = (counter)}
 #define LIMIT(n) {.kind = BH_STMT_LIMIT, .value = (n)}
-#define LOG(prefix) {.kind = BH_STMT_LOG, .name = (prefix), .value = SKEL_NFLOG_GROUP}
+#define LOG(prefix) {.kind = BH_STMT_LOG, .name = (prefix), .value = BH_NFLOG_GROUP}
 #define REJECT(how) {.kind = BH_STMT_REJECT, .value = (how)}
 #define UPDATE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .fields = ON(__VA_ARGS__)}
-/* An element that one update alone can make while it is there: the rule goes on for that one. */
-#define UPDATE_ONCE(set, ms, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .meter = BH_METER_PER_MINUTE, \
+/* An element that goes on for N of KIND (enum bh_meter) of each key, and no more. */
+#define METERED(set, ms, kind_, n, ...) {.kind = BH_STMT_UPDATE, .name = (set), .value = (ms), .meter = (kind_), .mask = (n), \
 	.fields = ON(__VA_ARGS__)}
+/* An element that one update alone can make while it is there: the rule goes on for that one. */
+#define UPDATE_ONCE(set, ms, ...) METERED(set, ms, BH_METER_PER_MINUTE, 1, __VA_ARGS__)
 #define TAKE_OUT(set, ...) {.kind = BH_STMT_UPDATE, .name = (set), .take_out = true, .fields = ON(__VA_ARGS__)}
 /* Goes on for N packets a second of each key, and no more. */
-#define METER(set, n, ...) {.kind = BH_STMT_UPDATE, .name = (set), .mask = (n), .fields = ON(__VA_ARGS__)}
+#define METER(set, n, ...) METERED(set, 0, BH_METER_PER_SECOND, n, __VA_ARGS__)
 #define ACCEPT {.kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT}
 #define DROP {.kind = BH_STMT_VERDICT, .verdict = BH_DROP}
 #define RETURN {.kind = BH_STMT_VERDICT, .verdict = BH_RETURN}
 #define JUMP(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_JUMP, .name = (chain)}
 #define GOTO(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_GOTO, .name = (chain)}
 
+/* By which number the connections of whom a packet comes from are counted, or 0. */
+#define FETCH_OPENER \
+	RULE(SCRATCH(0)), \
+	RULE(FETCH("opener4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)), \
+	RULE(FETCH("opener6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)), \
+	RULE(FETCH("opener_via4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)), \
+	RULE(FETCH("opener_via6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR))
+
 #define RULE(...) {.s = {__VA_ARGS__}}
 #define CHAIN(n, ...) {.name = (n), .rules = {__VA_ARGS__}}
 #define BASE(n, h, p, ...) {.name = (n), .hook = (h), .priority = (p), .rules = {__VA_ARGS__}}
 
-#define SKEL_NFLOG_GROUP 77
 #define SKEL_LOG_RATE 10
 #define SKEL_KINDS_RATE 100	/* of new kinds that one sender is heard with in a second */
 

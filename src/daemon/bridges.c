@@ -23,21 +23,7 @@ static bool is_taken(const struct bh_host *host, const char *name)
 
 	if (!bridge)
 		return false;
-	if (bridge->kind != BH_LINK_BRIDGE)
-		return true;
-	bh_vec_foreach(l, &host->links)
-		if (l->master == bridge->ifindex &&
-			(l->physical || l->kind == BH_LINK_TAP || l->kind == BH_LINK_BOND || l->kind == BH_LINK_VLAN))
-			return true;
-	return false;
-}
-
-static bool is_listed(const struct bh_inventory *i, const char *name)
-{
-	bh_vec_foreach(n, &i->networks)
-		if (bh_streq(n->bridge, name))
-			return true;
-	return false;
+	return bridge->kind != BH_LINK_BRIDGE || bh_host_has_foreign_port(host, bridge->ifindex);
 }
 
 void bh_bridges_load(struct bh_manager *m)
@@ -57,7 +43,7 @@ int bh_bridges_add(const struct bh_manager *m, struct bh_inventory *inventory)
 		const char *name = m->bridges.v[i];
 		struct bh_network *n;
 
-		if (is_listed(inventory, name) || is_taken(m->seen.host, name))
+		if (bh_inventory_lists_bridge(inventory, name) || is_taken(m->seen.host, name))
 			continue;
 		n = bh_vec_add(&inventory->networks);
 		if (!n)

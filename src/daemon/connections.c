@@ -242,35 +242,28 @@ static bool enforces(const struct bh_policy *p)
 	return p->mode == BH_MODE_ENFORCE;
 }
 
-void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy)
+void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *trial)
 {
-	struct bh_judge *after = NULL;
-	struct bh_round trial = {0};
 	struct bh_error err = {0};
 	int r;
 
 	bh_endings_clear(&m->endings);
 	if (!m->flows || !m->seen.host || !enforces(policy))
 		return;
-	r = bh_round_build(m, policy, &trial, &err);
-	if (r == 0 && judge_of(m, policy, &trial, &after) < 0)
-		r = bh_fail(&err, -ENOMEM, "out of memory");
-	if (r == 0)
-		r = bh_connections_prepare(m, bh_round_judge(m), after, &m->endings, &err);
+	r = judge_of(m, policy, trial, &trial->judge);
+	if (r < 0)
+		r = bh_fail(&err, r, "%s", r == -ENOMEM ? "out of memory" : "the kernel cannot be read");
+	else
+		r = bh_connections_prepare(m, bh_round_judge(m), trial->judge, &m->endings, &err);
 	if (r < 0)
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_CONNECTIONS, "running connections were not looked at: %s", err.msg);
 	else
 		endings_log(m, &m->endings);
-	bh_judge_free(after);
-	bh_round_clear(&trial);
 }
 
 void bh_connections_hooked(struct bh_manager *m)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	m->hooked_usec = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	m->hooked_usec = bh_now_usec(CLOCK_MONOTONIC);
 }
 
 /* Whether the tables that were found drop anything: there are some, and not in audit. */

@@ -19,14 +19,6 @@
 #define OLD_FLOWS_USEC (3 * 3600 * 1000000ULL)	/* keepalives come after two hours: tcp(7) */
 #define EARLY_USEC (1 * 1000000ULL)
 
-static uint64_t now_usec(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* One packet with what is known about it. */
 struct view {
 	const struct bh_denied *d;
@@ -210,7 +202,7 @@ static void adopt(struct bh_manager *m, const struct view *v)
 	const struct bh_denied *d = v->d;
 	struct bh_flow flow = {.proto = d->proto, .from = d->from, .from_port = d->from_port, .to = d->to, .to_port = d->to_port,
 		.orig_to = d->to, .orig_to_port = d->to_port, .reply_to = d->from, .reply_to_port = d->from_port};
-	bool old = m->hooked_usec && now_usec(CLOCK_MONOTONIC) - m->hooked_usec < OLD_FLOWS_USEC;
+	bool old = m->hooked_usec && bh_now_usec(CLOCK_MONOTONIC) - m->hooked_usec < OLD_FLOWS_USEC;
 	struct bh_judgement turned;
 
 	if (!m->flows || !v->judge || d->class != BH_CLASS_POLICY || d->proto != IPPROTO_TCP || !d->has_ports || v->known ||
@@ -229,7 +221,7 @@ static void adopt(struct bh_manager *m, const struct view *v)
 /* Before the runtimes have told who runs everybody is unknown, which is nothing to tell; and what NFLOG tells is as old as its queue. */
 static bool is_early(const struct bh_manager *m, const struct bh_denied *d)
 {
-	return !m->ready || (d->class == BH_CLASS_UNKNOWN && now_usec(CLOCK_MONOTONIC) - m->ready_usec < EARLY_USEC);
+	return !m->ready || (d->class == BH_CLASS_UNKNOWN && bh_now_usec(CLOCK_MONOTONIC) - m->ready_usec < EARLY_USEC);
 }
 
 static void on_denied(void *userdata, const struct bh_denied *d)
@@ -272,7 +264,7 @@ static void on_denied(void *userdata, const struct bh_denied *d)
 	adopt(m, &v);
 	if (is_early(m, d))
 		return;
-	if (bh_kinds_note(m->kinds, &what, now_usec(CLOCK_REALTIME), &kind, &first) == 0 && first)
+	if (bh_kinds_note(m->kinds, &what, bh_now_usec(CLOCK_REALTIME), &kind, &first) == 0 && first)
 		tell(m, kind, &v);
 }
 

@@ -22,6 +22,13 @@ void bh_manager_dirty(struct bh_manager *m)
 	(void)sd_event_source_set_enabled(m->dirty, SD_EVENT_ONESHOT);
 }
 
+void bh_manager_host_changed(struct bh_manager *m)
+{
+	bh_host_free(m->seen.host);
+	m->seen.host = NULL;
+	bh_manager_dirty(m);
+}
+
 bool bh_manager_settled(const struct bh_manager *m)
 {
 	if (m->started)
@@ -80,15 +87,13 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 
 static void notify_ready(struct bh_manager *m)
 {
-	struct timespec now;
 	_cleanup_free_ char *reason = NULL;
 	const char *state;
 
 	if (m->ready)
 		return;
 	m->ready = true;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	m->ready_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	m->ready_usec = bh_now_usec(CLOCK_MONOTONIC);
 	state = bh_manager_state(m, &reason);
 	bh_log(&m->log, LOG_INFO, BH_EVENT_START, "ready: %s%s%s", state, reason ? ": " : "", reason ? reason : "");
 	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", state);	/* nobody may listen */
@@ -181,13 +186,11 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 	if (sd_event_source_set_time_relative(source, POLL_USEC) >= 0)
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	bh_features_look(&m->features);
-	bh_host_free(m->seen.host);
-	m->seen.host = NULL;
-	/* All the rest tells by itself; that it did is looked at less often. */
+	/* All but the host tells by itself; that it did is looked at less often. */
 	m->looked = !m->looked;
 	if (m->looked)
 		bh_seen_clear(&m->seen);
-	bh_manager_dirty(m);
+	bh_manager_host_changed(m);
 	return 0;
 }
 
@@ -229,23 +232,18 @@ static int on_tc(sd_event_source *source, int fd, uint32_t events, void *userdat
 		return 0;
 	bh_shape_free(m->seen.shape);
 	m->seen.shape = NULL;
-	bh_host_free(m->seen.host);
-	m->seen.host = NULL;
-	bh_manager_dirty(m);
+	bh_manager_host_changed(m);
 	return 0;
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct bh_manager *m = userdata;
-	struct timespec now;
 
 	(void)source;
 	(void)info;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (m->ready)	/* READY=1 has a meaning of its own before */
-		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-			(unsigned long long)now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
+		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)bh_now_usec(CLOCK_MONOTONIC));
 	(void)bh_manager_reload(m, NULL);	/* it has logged what is wrong, and status shows it */
 	bh_manager_run(m);
 	if (m->ready)
@@ -311,7 +309,6 @@ static void keep_socket(const struct bh_manager *m, bool stale)
 int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_manager **ret, struct bh_error *err)
 {
 	_cleanup_(bh_manager_freep) struct bh_manager *m = calloc(1, sizeof(*m));
-	struct timespec now;
 	int r;
 
 	if (!m) {
@@ -323,8 +320,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 		bh_flows_free(parts->flows);
 		return bh_fail(err, -ENOMEM, "out of memory");
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	m->since_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	m->since_usec = bh_now_usec(CLOCK_REALTIME);
 	m->event = sd_event_ref(event);
 	m->log = parts->log;
 	m->nft = parts->nft;

@@ -17,6 +17,7 @@
 #include <bulkhead/tc.h>
 
 #include <systemd/sd-event.h>
+#include <time.h>
 
 struct bh_manager;
 
@@ -183,6 +184,18 @@ int bh_manager_start(struct bh_manager *m, struct bh_error *err);
 
 /* Marks everything for another look in this turn of the loop. */
 void bh_manager_dirty(struct bh_manager *m);
+/* What was seen of links, addresses and resolvers is old: the same, with a fresh look at them. */
+void bh_manager_host_changed(struct bh_manager *m);
+
+/* What CLOCK (clock_gettime(2)) shows, in microseconds. */
+static inline uint64_t bh_now_usec(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* The whole look, now. Called by the loop, and once before the loop so that the kernel is closed before a runtime is asked. */
 void bh_manager_run(struct bh_manager *m);
 
@@ -237,8 +250,9 @@ const struct bh_judge *bh_round_judge(struct bh_manager *m);
 int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
 	struct bh_error *err);
 
-/* The same before POLICY, which can be compiled, takes the place of the one in force: into m->endings, and logged. */
-void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy);
+/* The same before POLICY takes the place of the one in force: into m->endings, and logged. TRIAL is what it was compiled to, empty when
+ * the kernel could not be looked at. */
+void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *trial);
 /* Notes whether the kernel enforced anything before this daemon's first change. */
 void bh_connections_found(struct bh_manager *m);
 /* conntrack sees a bridge from now on that it did not see. */

@@ -11,14 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-static uint64_t now_usec(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* One line for status: the first error of DIAGS, or else the first failure. */
 static char *summary(const struct bh_diags *diags, const struct bh_expect_failures *failures, int r)
 {
@@ -73,16 +65,14 @@ static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnos
 }
 
 /* What cannot be compiled is refused like what cannot be read: before it takes the place of what works. */
-static int try_policy(struct bh_manager *m, const struct bh_policy *policy, char **ret_error)
+static int try_policy(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret_trial, char **ret_error)
 {
-	struct bh_round trial = {0};
 	struct bh_error err = {0};
 	int r;
 
 	if (bh_look(m, &err) < 0)
 		return 0;	/* nothing can be tried; the next look tells what is wrong with the kernel */
-	r = bh_round_build(m, policy, &trial, &err);
-	bh_round_clear(&trial);
+	r = bh_round_build(m, policy, ret_trial, &err);
 	if (r < 0)
 		*ret_error = strdup(err.msg);
 	return r;
@@ -113,24 +103,24 @@ static void adopt(struct bh_manager *m, struct bh_policy *policy)
 	m->verified = false;
 	bh_policy_free(m->config.policy);
 	m->config.policy = policy;
-	m->config.loaded_usec = now_usec();
+	m->config.loaded_usec = bh_now_usec(CLOCK_REALTIME);
 	m->config.keep_due = false;
 	BH_FAULT("config-adopted");
 }
 
-/* The file's policy, if it is read and compiled; otherwise *RET_ERROR (NULL: out of memory). */
-static struct bh_policy *usable(struct bh_manager *m, char **ret_diagnostics, char **ret_error, int *ret_r)
+/* The file's policy, if it is read and compiled (to *RET_TRIAL); otherwise *RET_ERROR (NULL: out of memory). */
+static struct bh_policy *usable(struct bh_manager *m, struct bh_round *ret_trial, char **ret_diagnostics, char **ret_error, int *ret_r)
 {
 	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
 
 	*ret_r = load(m, &policy, ret_diagnostics, ret_error);
 	if (*ret_r == 0)
-		*ret_r = try_policy(m, policy, ret_error);
+		*ret_r = try_policy(m, policy, ret_trial, ret_error);
 	return *ret_r == 0 ? bh_take(policy) : NULL;
 }
 
 /* The last good policy; otherwise *RET_ERROR says what is wrong with it, or stays NULL when none was kept. */
-static struct bh_policy *last_good(struct bh_manager *m, char **ret_error)
+static struct bh_policy *last_good(struct bh_manager *m, struct bh_round *ret_trial, char **ret_error)
 {
 	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
 	struct bh_error err = {0};
@@ -139,18 +129,19 @@ static struct bh_policy *last_good(struct bh_manager *m, char **ret_error)
 	if (r < 0 && r != -ENOENT)
 		*ret_error = strdup(err.msg);
 	if (r == 0)
-		r = try_policy(m, policy, ret_error);
+		r = try_policy(m, policy, ret_trial, ret_error);
 	return r == 0 ? bh_take(policy) : NULL;
 }
 
 int bh_manager_load_first(struct bh_manager *m)
 {
 	_cleanup_free_ char *error = NULL, *kept_error = NULL;
+	_cleanup_(bh_round_clear) struct bh_round trial = {0};
 	struct bh_policy *policy;
 	int r;
 
 	bh_bridges_load(m);
-	policy = usable(m, NULL, &error, &r);
+	policy = usable(m, &trial, NULL, &error, &r);
 	if (policy) {
 		adopt(m, policy);
 		m->config.keep_due = true;
@@ -160,7 +151,7 @@ int bh_manager_load_first(struct bh_manager *m)
 	m->config.error = strdup(error ? error : "out of memory");
 	if (!m->config.error)
 		return -ENOMEM;
-	policy = last_good(m, &kept_error);
+	policy = last_good(m, &trial, &kept_error);
 	if (policy) {
 		adopt(m, policy);
 		r = asprintf(&m->config.reason, "the configuration was refused, the last good one is in force: %s", m->config.error);
@@ -178,11 +169,12 @@ int bh_manager_load_first(struct bh_manager *m)
 
 int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
 {
+	_cleanup_(bh_round_clear) struct bh_round trial = {0};
 	_cleanup_free_ char *error = NULL;
 	struct bh_policy *policy;
 	int r;
 
-	policy = usable(m, ret_diagnostics, &error, &r);
+	policy = usable(m, &trial, ret_diagnostics, &error, &r);
 	if (!policy) {
 		bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path,
 			error ? error : "out of memory");
@@ -190,7 +182,7 @@ int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
 		m->config.error = bh_take(error);
 		return r;
 	}
-	bh_connections_reload(m, policy);
+	bh_connections_reload(m, policy, &trial);
 	adopt(m, policy);
 	(void)bh_strdup(&m->config.error, NULL);
 	(void)bh_strdup(&m->config.reason, NULL);

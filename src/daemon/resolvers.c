@@ -18,21 +18,6 @@ static void fclosep(FILE **f)
 		fclose(*f);
 }
 
-static bool is_loopback(const struct bh_addr *a)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-
-	return a->family == 4 ? a->b[0] == 127 : memcmp(a->b, one, 16) == 0;
-}
-
-static int addrs_add(struct bh_addrs *to, const struct bh_addr *a)
-{
-	bh_vec_foreach(x, &to->v)
-		if (bh_addr_cmp(x, a) == 0)
-			return 0;
-	return bh_vec_push(&to->v, *a);
-}
-
 /* The nameservers of resolv.conf(5), loopback and all. No file: none. */
 static int file_read(const char *path, struct bh_addrs *ret)
 {
@@ -46,7 +31,7 @@ static int file_read(const char *path, struct bh_addrs *ret)
 		if (sscanf(line, " nameserver %63s", word) != 1)
 			continue;
 		word[strcspn(word, "%")] = '\0';	/* a scope is no part of the address */
-		if (bh_addr_parse(word, &a) == 0 && addrs_add(ret, &a) < 0)
+		if (bh_addr_parse(word, &a) == 0 && bh_addrs_add(ret, &a) < 0)
 			return -ENOMEM;
 	}
 	return ferror(f) ? -EIO : 0;
@@ -71,8 +56,8 @@ int bh_resolvers_read(const char *path, const char *resolved_path, struct bh_add
 		r = file_read(resolved_path, &all);
 	}
 	bh_vec_foreach(a, &all.v)
-		if (r == 0 && !is_loopback(a))
-			r = addrs_add(ret, a);
+		if (r == 0 && !bh_addr_is_loopback(a))
+			r = bh_addrs_add(ret, a);
 	bh_vec_clear(&all.v);
 	/* A resolver on the host's loopback is asked by dockerd itself where it can be; on the default bridge it gives these instead. */
 	if (r < 0 || ret->v.n > 0)
@@ -91,7 +76,7 @@ static int current(const struct bh_manager *m, struct bh_addrs *ret)
 {
 	bh_vec_foreach(s, &m->sources)
 		bh_vec_foreach(a, &(*s)->resolvers.v)
-			if (addrs_add(ret, a) < 0)
+			if (bh_addrs_add(ret, a) < 0)
 				return -ENOMEM;
 	return ret->v.n > 0 ? 0 : bh_resolvers_read(RESOLV_CONF, RESOLVED_CONF, ret);
 }
@@ -135,18 +120,10 @@ static int users_collect(const struct bh_manager *m, struct bh_strv *users)
 	return 0;
 }
 
-static bool has(const struct bh_addrs *l, const struct bh_addr *a)
-{
-	bh_vec_foreach(x, &l->v)
-		if (bh_addr_cmp(x, a) == 0)
-			return true;
-	return false;
-}
-
 int bh_resolvers_follow(struct bh_manager *m, const struct bh_addrs *now)
 {
 	bh_vec_foreach(k, &m->resolvers) {
-		bool given = has(now, &k->addr);
+		bool given = bh_addrs_have(now, &k->addr);
 
 		if (given)
 			bh_strv_clear(&k->users);
@@ -195,9 +172,7 @@ static int on_change(sd_event_source *s, const struct inotify_event *e, void *us
 		return 0;	/* another file of /etc */
 	for (size_t i = 0; i < BH_ARRAY_SIZE(m->resolv_watch); i++)	/* it may be another file now: watched anew with the next look */
 		m->resolv_watch[i] = sd_event_source_disable_unref(m->resolv_watch[i]);
-	bh_host_free(m->seen.host);
-	m->seen.host = NULL;
-	bh_manager_dirty(m);
+	bh_manager_host_changed(m);
 	return 0;
 }
 

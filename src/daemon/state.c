@@ -48,22 +48,6 @@ static void remove_tree(const char *path, int depth)
 	(void)rmdir(path);
 }
 
-static int read_file(const char *path, struct bh_buf *out)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char chunk[65536];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
-		bh_buf_putn(out, chunk, (size_t)n);
-		if (out->n > FILE_MAX)
-			return -EFBIG;
-	}
-	return n < 0 ? -errno : out->err;
-}
-
 static int write_file(const char *path, const struct bh_buf *text, bool sync)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -116,7 +100,7 @@ static int copy_below(const char *from, const char *to, const char *file, struct
 		if (mkdir(sub, 0700) < 0 && errno != EEXIST)
 			return -errno;
 	}
-	r = read_file(source, &text);
+	r = bh_buf_read_file(&text, source, FILE_MAX);
 	if (r == 0)
 		r = write_file(target, &text, true);
 	if (r == 0)
@@ -130,7 +114,7 @@ static int check_sums(const char *good)
 	_cleanup_free_ char *path = join(good, SUM_FILE);
 	_cleanup_buf_ struct bh_buf sums = {0};
 	char *line, *rest = NULL;
-	int r = path ? read_file(path, &sums) : -ENOMEM;
+	int r = path ? bh_buf_read_file(&sums, path, FILE_MAX) : -ENOMEM;
 
 	if (r == -ENOENT)
 		return 0;
@@ -149,7 +133,7 @@ static int check_sums(const char *good)
 		file = join(good, line + at);
 		if (!file)
 			return -ENOMEM;
-		r = read_file(file, &text);
+		r = bh_buf_read_file(&text, file, FILE_MAX);
 		if (r == -ENOENT || (r == 0 && sum(&text) != want))
 			return -EUCLEAN;
 		if (r < 0)
@@ -307,7 +291,7 @@ int bh_state_load_bridges(const char *dir, struct bh_strv *ret)
 	_cleanup_free_ char *path = join(dir, BRIDGES_FILE);
 	_cleanup_buf_ struct bh_buf text = {0};
 	char *line, *rest = NULL;
-	int r = path ? read_file(path, &text) : -ENOMEM;
+	int r = path ? bh_buf_read_file(&text, path, FILE_MAX) : -ENOMEM;
 
 	if (r < 0 || text.n == 0)
 		return r == -ENOENT ? 0 : r;

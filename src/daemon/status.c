@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DENIALS_MAX 256u	/* kinds that are shown */
-#include <unistd.h>
 
 /* RFC 3339 in UTC; null for 0. */
 static json_t *time_json(uint64_t usec)
@@ -50,7 +50,7 @@ static json_t *limits_json(const struct bh_policy *policy, const struct bh_zone 
 {
 	char rate[40];
 
-	if (!z || policy->mode == BH_MODE_AUDIT || (!z->conn_max && !z->conn_new))
+	if (!z || !bh_zone_is_limited(policy, z))
 		return json_null();
 	snprintf(rate, sizeof(rate), "%llu/%s", (unsigned long long)z->conn_new, z->conn_new_per_minute ? "minute" : "second");
 	return json_pack("{s:o, s:s?}", "max", rate_json(z->conn_max), "new", z->conn_new ? rate : NULL);
@@ -137,16 +137,11 @@ static const char *kind_name(const struct bh_zone_inst *inst, const struct bh_zo
 	}
 }
 
-static const struct bh_zone *zone_of(const struct bh_policy *policy, const struct bh_zone_inst *inst)
-{
-	return policy && inst->zone >= 0 && (size_t)inst->zone < policy->zones.n ? &policy->zones.v[inst->zone] : NULL;
-}
-
 static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_ruleset *seen)
 {
 	const struct bh_placement *p = m->round.placement;
 	const struct bh_zone_inst *inst = &p->insts.v[i];
-	const struct bh_zone *zone = zone_of(m->config.policy, inst);
+	const struct bh_zone *zone = bh_inst_zone(m->config.policy, inst);
 	struct bh_counts counts = bh_zone_counts(seen, p, i);
 	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", text_json(inst->name), "kind", kind_name(inst, zone), "mode",
 		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
@@ -227,7 +222,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 {
 	const struct bh_container *c = member->container;
 	const struct bh_zone_inst *inst = &m->round.placement->insts.v[member->inst];
-	const struct bh_zone *zone = zone_of(m->config.policy, inst);
+	const struct bh_zone *zone = bh_inst_zone(m->config.policy, inst);
 	struct bh_counts counts = bh_member_counts(seen, member);
 	json_t *endpoints = json_array(), *o;
 	int r = endpoints ? 0 : -1;

@@ -161,20 +161,24 @@ static bool ask(const struct bh_manager *m, const struct sight *s)
 	return any;
 }
 
+/* FN once, in USEC. Without a timer the next change, or the next full listing, explains it. */
+static void arm(struct bh_manager *m, sd_event_source **timer, uint64_t usec, sd_event_time_handler_t fn)
+{
+	if (!*timer)
+		(void)sd_event_add_time_relative(m->event, timer, CLOCK_MONOTONIC, usec, 1000, fn, m);
+	else if (sd_event_source_set_time_relative(*timer, usec) >= 0)
+		(void)sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
-/* Without a timer the next change, or the next full listing, explains it. */
 static void again_later(struct bh_manager *m)
 {
 	struct bh_strange *s = &m->strange;
 	uint64_t usec = WAIT_USEC << s->tries;
 
-	if (++s->tries >= TRIES)
-		return;
-	if (!s->timer)
-		(void)sd_event_add_time_relative(m->event, &s->timer, CLOCK_MONOTONIC, usec, 1000, on_timer, m);
-	else if (sd_event_source_set_time_relative(s->timer, usec) >= 0)
-		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+	if (++s->tries < TRIES)
+		arm(m, &s->timer, usec, on_timer);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -199,9 +203,7 @@ static int on_moved(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	bh_host_free(m->seen.host);
-	m->seen.host = NULL;
-	bh_manager_dirty(m);
+	bh_manager_host_changed(m);
 	return 0;
 }
 
@@ -220,10 +222,7 @@ static void look_at_moved(struct bh_manager *m, const struct sight *sight)
 	if (s->moves >= MOVES)
 		return;
 	s->moves++;
-	if (!s->moved)
-		(void)sd_event_add_time_relative(m->event, &s->moved, CLOCK_MONOTONIC, usec, 1000, on_moved, m);
-	else if (sd_event_source_set_time_relative(s->moved, usec) >= 0)
-		(void)sd_event_source_set_enabled(s->moved, SD_EVENT_ONESHOT);
+	arm(m, &s->moved, usec, on_moved);
 }
 
 int bh_strange_look(struct bh_manager *m)

@@ -49,6 +49,19 @@ static int ask(struct bh_nflog *n, struct nlmsghdr *nlh)
 	return -EBUSY;
 }
 
+static int mode_set(struct bh_nflog *n, uint16_t group, uint16_t flags)
+{
+	char buf[MNL_NLMSG_HDRLEN + 256];
+	struct nlmsghdr *nlh = nflog_nlmsg_put_header(buf, NFULNL_MSG_CONFIG, AF_UNSPEC, group);
+
+	if (nflog_attr_put_cfg_mode(nlh, NFULNL_COPY_PACKET, COPY_BYTES) < 0)
+		return -EINVAL;
+	mnl_attr_put_u32(nlh, NFULA_CFG_NLBUFSIZ, htonl(QUEUE_BYTES));
+	mnl_attr_put_u32(nlh, NFULA_CFG_TIMEOUT, htonl(QUEUE_TIME));
+	mnl_attr_put_u16(nlh, NFULA_CFG_FLAGS, htons(flags));
+	return ask(n, nlh);
+}
+
 static int configure(struct bh_nflog *n, uint16_t group)
 {
 	char buf[MNL_NLMSG_HDRLEN + 256];
@@ -60,23 +73,9 @@ static int configure(struct bh_nflog *n, uint16_t group)
 	r = ask(n, nlh);
 	if (r < 0)
 		return r;
-	nlh = nflog_nlmsg_put_header(buf, NFULNL_MSG_CONFIG, AF_UNSPEC, group);
-	if (nflog_attr_put_cfg_mode(nlh, NFULNL_COPY_PACKET, COPY_BYTES) < 0)
-		return -EINVAL;
-	mnl_attr_put_u32(nlh, NFULA_CFG_NLBUFSIZ, htonl(QUEUE_BYTES));
-	mnl_attr_put_u32(nlh, NFULA_CFG_TIMEOUT, htonl(QUEUE_TIME));
-	mnl_attr_put_u16(nlh, NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ | NFULNL_CFG_F_CONNTRACK));
-	r = ask(n, nlh);
-	if (r != -EOPNOTSUPP)
-		return r;
+	r = mode_set(n, group, NFULNL_CFG_F_SEQ | NFULNL_CFG_F_CONNTRACK);
 	/* A kernel without nf_conntrack_netlink: who opened a flow is then read from the packet. */
-	nlh = nflog_nlmsg_put_header(buf, NFULNL_MSG_CONFIG, AF_UNSPEC, group);
-	if (nflog_attr_put_cfg_mode(nlh, NFULNL_COPY_PACKET, COPY_BYTES) < 0)
-		return -EINVAL;
-	mnl_attr_put_u32(nlh, NFULA_CFG_NLBUFSIZ, htonl(QUEUE_BYTES));
-	mnl_attr_put_u32(nlh, NFULA_CFG_TIMEOUT, htonl(QUEUE_TIME));
-	mnl_attr_put_u16(nlh, NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ));
-	return ask(n, nlh);
+	return r == -EOPNOTSUPP ? mode_set(n, group, NFULNL_CFG_F_SEQ) : r;
 }
 
 int bh_nflog_new(uint16_t group, struct bh_nflog **ret, struct bh_error *err)

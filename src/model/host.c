@@ -28,3 +28,12 @@ const struct bh_link *bh_host_link_named(const struct bh_host *h, const char *na
 			return l;
 	return NULL;
 }
+
+bool bh_host_has_foreign_port(const struct bh_host *h, int bridge)
+{
+	bh_vec_foreach(l, &h->links)
+		if (l->master == bridge &&
+			(l->physical || l->kind == BH_LINK_TAP || l->kind == BH_LINK_BOND || l->kind == BH_LINK_VLAN))
+			return true;
+	return false;
+}

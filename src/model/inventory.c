@@ -191,3 +191,11 @@ const char *bh_container_image_label(const struct bh_container *c, const char *k
 {
 	return label_find(c->image_labels.v, c->image_labels.n, key);
 }
+
+bool bh_inventory_lists_bridge(const struct bh_inventory *i, const char *bridge)
+{
+	bh_vec_foreach(n, &i->networks)
+		if (n->bridge && strcmp(n->bridge, bridge) == 0)
+			return true;
+	return false;
+}

@@ -16,6 +16,12 @@ static const char *const builtin_names[BH_BUILTIN_MAX] = {
 	[BH_BUILTIN_ANY] = "any",
 };
 
+const struct bh_unforwardable bh_unforwardable[] = {
+	{"0.0.0.0/8", "unspecified"}, {"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"},
+	{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
+	{"fe80::/10", "link-local"}, {"ff00::/8", "multicast"}, {NULL, NULL},
+};
+
 const char *bh_builtin_name(enum bh_builtin b)
 {
 	return b > BH_BUILTIN_NONE && b < BH_BUILTIN_MAX ? builtin_names[b] : NULL;

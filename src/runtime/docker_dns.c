@@ -24,10 +24,7 @@ static int addr_add(struct bh_addrs *to, const char *text)
 
 	if (bh_addr_parse(text, &a) < 0)
 		return 0;	/* dockerd has refused it before us */
-	bh_vec_foreach(x, &to->v)
-		if (bh_addr_cmp(x, &a) == 0)
-			return 0;
-	return bh_vec_push(&to->v, a);
+	return bh_addrs_add(to, &a);
 }
 
 /* The value of the option NAME at the word S, or else of the NEXT word (NULL: there is none); NULL when S is another word. */
@@ -81,24 +78,6 @@ int bh_docker_dns_config(const char *text, size_t n, struct bh_addrs *ret)
 	return r;
 }
 
-static int file_read(const char *path, size_t max, struct bh_buf *ret)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char chunk[4096];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
-		bh_buf_putn(ret, chunk, (size_t)n);
-		if (ret->err)
-			return ret->err;
-		if (ret->n > max)
-			return -EFBIG;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 /* Who listens at SOCKET: whoever called listen(2), unix(7). */
 static int peer_of(const char *socket_path, pid_t *ret)
 {
@@ -127,7 +106,7 @@ static int dockerd_cmdline(pid_t pid, struct bh_buf *ret)
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
 	ret->n = 0;
-	r = file_read(path, CMDLINE_MAX, ret);
+	r = bh_buf_read_file(ret, path, CMDLINE_MAX);
 	if (r < 0)
 		return r;
 	if (ret->n == 0 || ret->s[ret->n - 1] != '\0')
@@ -146,7 +125,7 @@ static int find_cmdline(const char *socket_path, struct bh_buf *ret)
 		r = dockerd_cmdline(pid, ret);
 	if (r != -ESRCH)
 		return r;
-	r = file_read(PID_FILE, 64, &text);
+	r = bh_buf_read_file(&text, PID_FILE, 64);
 	return r < 0 ? r : dockerd_cmdline((pid_t)atoi(text.s ? text.s : "0"), ret);
 }
 
@@ -162,7 +141,7 @@ int bh_docker_resolvers(const char *socket_path, struct bh_addrs *ret)
 	else if (r == -ENOENT || r == -ESRCH || r == -EACCES)
 		r = 0;	/* who it is cannot be seen: the file is still where it always is */
 	if (r == 0)
-		r = file_read(path, FILE_MAX, &config);
+		r = bh_buf_read_file(&config, path, FILE_MAX);
 	if (r == 0 && config.n > 0)
 		r = bh_docker_dns_config(config.s, config.n, &found);
 	if (r == -ENOENT)

@@ -4,6 +4,7 @@
  *   flows-tail dump          prints every connection
  *   flows-tail turn          turns every TCP connection that was picked up in the middle, prints how many */
 #include <bulkhead/flows.h>
+#include <bulkhead/ruleset.h>
 
 #include <errno.h>
 #include <poll.h>
