@@ -45,10 +45,6 @@ def config(which, rules=RULES):
     return "\n".join(lines) + "\n"
 
 
-def both(*places):
-    return [a for p in places for a in (p.ip4, p.ip6)]
-
-
 class ReloadFlood(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -67,16 +63,16 @@ class ReloadFlood(unittest.TestCase):
         out = []
         for i, j in ((1, 2), (2, 1)):
             web, api, db = b[f"web{i}"], b[f"api{i}"], b[f"db{i}"]
-            out += [(web, DENIED, both(api, db, b[f"db{j}"])),
-                    (api, DENIED, both(web, db, b[f"web{j}"])),
-                    (db, DENIED, [*both(web, api, b[f"api{j}"], b[f"db{j}"]), f"10.111.{db.network['n']}.1", lab.OUT4, lab.OUT6])]
-        return out + [(h.host, DENIED, both(b["db1"], b["web2"])), (h.out, DENIED, both(b["db1"], b["api2"], b["web1"]))]
+            out += [(web, DENIED, fakehost.both(api, db, b[f"db{j}"])),
+                    (api, DENIED, fakehost.both(web, db, b[f"web{j}"])),
+                    (db, DENIED, [*fakehost.both(web, api, b[f"api{j}"], b[f"db{j}"]), f"10.111.{db.network['n']}.1", lab.OUT4, lab.OUT6])]
+        return out + [(h.host, DENIED, fakehost.both(b["db1"], b["web2"])), (h.out, DENIED, fakehost.both(b["db1"], b["api2"], b["web1"]))]
 
     def allowed(self):
         b, h = self.box, self.host
-        return [(b["web1"], ALLOWED, [*both(b["api1"], b["api2"]), lab.OUT4, lab.OUT6]),
-                (b["web2"], ALLOWED, both(b["api1"], b["api2"])),
-                (h.out, ALLOWED, both(b["web1"], b["web2"])), (h.host, ALLOWED, both(b["api1"], b["api2"]))]
+        return [(b["web1"], ALLOWED, [*fakehost.both(b["api1"], b["api2"]), lab.OUT4, lab.OUT6]),
+                (b["web2"], ALLOWED, fakehost.both(b["api1"], b["api2"])),
+                (h.out, ALLOWED, fakehost.both(b["web1"], b["web2"])), (h.host, ALLOWED, fakehost.both(b["api1"], b["api2"]))]
 
     def measure(self, action):
         h = self.host

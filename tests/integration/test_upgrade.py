@@ -47,10 +47,6 @@ SCHEMAS = [
 ]
 
 
-def both(*places):
-    return [a for p in places for a in (p.ip4, p.ip6)]
-
-
 class Upgrade(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -65,10 +61,10 @@ class Upgrade(unittest.TestCase):
 
     def measure(self, action):
         h = self.host
-        allowed = [(self.web, ALLOWED, both(self.api, self.far)), (h.out, ALLOWED, both(self.web)), (h.host, ALLOWED, both(self.api))]
-        denied = [(self.web, DENIED, both(self.api, self.db, self.far)), (self.db, DENIED, both(self.web, self.api, self.far)),
-                  (self.far, DENIED, [*both(self.web, self.db), "10.111.17.1", lab.OUT4, lab.OUT6]),
-                  (h.out, DENIED, both(self.web, self.db, self.far)), (h.host, DENIED, both(self.db))]
+        allowed = [(self.web, ALLOWED, fakehost.both(self.api, self.far)), (h.out, ALLOWED, fakehost.both(self.web)), (h.host, ALLOWED, fakehost.both(self.api))]
+        denied = [(self.web, DENIED, fakehost.both(self.api, self.db, self.far)), (self.db, DENIED, fakehost.both(self.web, self.api, self.far)),
+                  (self.far, DENIED, [*fakehost.both(self.web, self.db), "10.111.17.1", lab.OUT4, lab.OUT6]),
+                  (h.out, DENIED, fakehost.both(self.web, self.db, self.far)), (h.host, DENIED, fakehost.both(self.db))]
         s = fakehost.measure(h, [self.web, self.api, self.db, self.far, h.host, h.out], allowed, denied, action)
         print(f"# {s.denied} datagrams to denied pairs, {s.allowed} to allowed ones, longest pause {s.gap} ms")
         return s

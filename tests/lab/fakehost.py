@@ -120,6 +120,11 @@ class Seen:
     of allowed ones where they differ; denied, allowed: how many were sent; gap: the longest pause of a paced one in ms."""
 
 
+def both(*places):
+    """Their addresses of both families."""
+    return [a for p in places for a in (p.ip4, p.ip6)]
+
+
 def measure(host, places, allowed, denied, action, ports=(7000, 7001), gap_us=2000):
     """Floods denied pairs and probes allowed ones, lists of (place, port, addresses), while ACTION runs: each allowed pair by one
     flow and by a new flow every 20 ms. Every place must hear itself meanwhile, or nothing was measured."""

@@ -59,14 +59,6 @@ def bridge_flags(on):
 
 
 class Net(wires.Wires):
-    def __init__(self):
-        super().__init__()
-        try:
-            self.build()
-        except BaseException:
-            self.close()
-            raise
-
     def build(self):
         self.ns("host", "out", "vpn", *HOSTS, *GUESTS)
         quick = ("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0"

@@ -46,14 +46,6 @@ def mac(n):
 
 
 class Net(W.Wires):
-    def __init__(self):
-        super().__init__()
-        try:
-            self.build()
-        except BaseException:
-            self.close()
-            raise
-
     def build(self):
         self.ns("host", "out", "far", "ext", *HOSTS)
         for n in self.fds:

@@ -84,14 +84,6 @@ def rules(limits=LIMITS, mode="enforce"):
 
 
 class Net(W.Wires):
-    def __init__(self):
-        super().__init__()
-        try:
-            self.build()
-        except BaseException:
-            self.close()
-            raise
-
     def build(self):
         self.ns("host", "all", "out")
         quiet = "sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0; ip link set lo up; "

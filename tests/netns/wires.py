@@ -51,6 +51,14 @@ class Wires:
         self.prefix = f"bh-test-{os.getpid()}-"
         self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self.fds, self.children = {}, []
+        try:
+            self.build()
+        except BaseException:
+            self.close()
+            raise
+
+    def build(self):
+        """What a class of its own is made of; half of it goes when it fails."""
 
     def __enter__(self):
         return self

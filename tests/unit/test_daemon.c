@@ -321,6 +321,15 @@ static void push_snapshot(struct fixture *f, size_t n)
 	bh_inventory_free(i);
 }
 
+/* A daemon with CONFIG, to which the runtime has told N containers. */
+static void daemon_with(struct fixture *f, size_t n)
+{
+	write_config(f, CONFIG);
+	daemon_start(f);
+	push_snapshot(f, n);
+	turn(f);
+}
+
 static size_t members_in_kernel(struct fixture *f)
 {
 	struct bh_ruleset *seen = NULL;
@@ -448,10 +457,7 @@ static void test_policy_that_the_kernel_refuses_at_start(void **state)
 
 	snprintf(kept, sizeof(kept), "%s/good", f->state);
 	policy_refused = true;
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	assert_true(tables_in_kernel(f));
 	assert_int_equal(members_in_kernel(f), 0);
 	assert_state(f, "degraded");
@@ -519,10 +525,7 @@ static void test_restart_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 3);
-	turn(f);
+	daemon_with(f, 3);
 	daemon_kill(f);
 	applied = 0;
 	daemon_start(f);
@@ -544,10 +547,7 @@ static void test_restart_without_runtime(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	daemon_kill(f);
 	daemon_start(f);
 	push_state(f, BH_RUNTIME_ABSENT);
@@ -580,10 +580,7 @@ static void test_runtime_goes_and_comes(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 2);
-	turn(f);
+	daemon_with(f, 2);
 	push_state(f, BH_RUNTIME_ABSENT);
 	turn(f);
 	assert_int_equal(members_in_kernel(f), 2);
@@ -601,10 +598,7 @@ static void test_single_messages(void **state)
 	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_CONTAINER, .container = &c };
 	struct bh_runtime_msg gone = { .kind = BH_RUNTIME_MSG_GONE, .id = "extra" };
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	container_init(&c, "extra", "web", 77);
 	applied = 0;
 	bh_fake_runtime_push(f->docker->runtime, &msg);
@@ -623,10 +617,7 @@ static void test_drift_is_repaired(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 2);
-	turn(f);
+	daemon_with(f, 2);
 	flush_foreign(f);
 	bh_seen_clear(&f->m->seen);	/* what the monitor or the poll does */
 	bh_manager_run(f->m);
@@ -712,10 +703,7 @@ static void test_unowned_stays_while_somebody_is_there(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 2);
-	turn(f);
+	daemon_with(f, 2);
 	assert_int_equal(flags_in_kernel(f), 0);
 	daemon_kill(f);
 	applied = 0;
@@ -771,10 +759,7 @@ static void test_refusal_by_the_kernel(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	apply_fails = -ENOMEM;
 	push_snapshot(f, 3);
 	turn(f);
@@ -826,10 +811,7 @@ static void test_bad_reload_changes_nothing(void **state)
 	};
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 2);
-	turn(f);
+	daemon_with(f, 2);
 	applied = 0;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(bad); i++) {
 		_cleanup_free_ char *text = NULL;
@@ -858,10 +840,7 @@ static void test_bridge_flags(void **state)
 	struct fixture *f = *state;
 	const struct bh_link *bridge;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	bridge = bh_host_link_named(bh_tc_fake_host(f->tc), BRIDGE);
 	assert_true(bridge->nf_call_iptables);
 	assert_false(bridge->nf_call_ip6tables);	/* the double asks for IPv4 alone */
@@ -886,10 +865,7 @@ static void test_status(void **state)
 	struct bh_error err = {0};
 	json_t *doc = NULL, *c;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 1);
-	turn(f);
+	daemon_with(f, 1);
 	if (bh_status_build(f->m, &doc, &err) < 0)
 		fail_msg("%s", err.msg);
 	for (size_t i = 0; i < BH_ARRAY_SIZE(keys); i++)
@@ -942,10 +918,7 @@ static void test_builds_are_asked_about(void **state)
 	struct bh_host *h = bh_tc_fake_host(f->tc);
 	uint64_t before;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 0);
-	turn(f);
+	daemon_with(f, 0);
 	assert_int_equal(looks(f), 1);	/* veth9 */
 	wait_for_looks(f, 3);
 	/* An endpoint whose other end has not moved yet explains one port. */
@@ -973,10 +946,7 @@ static void test_unexplained_port_is_asked_about_at_once(void **state)
 {
 	struct fixture *f = *state;
 
-	write_config(f, CONFIG);
-	daemon_start(f);
-	push_snapshot(f, 0);
-	turn(f);
+	daemon_with(f, 0);
 	assert_int_equal(looks(f), 1);	/* veth9 */
 	bh_manager_run(f->m);
 	assert_int_equal(looks(f), 1);
