@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# takes: 90 s
 """The way in: a host whose application runs is given bulkhead, first in audit with the default configuration, then in enforce with
 three tiers. Its connections were opened before, on a bridge that conntrack did not see, and some carry words of the server alone."""
 import os

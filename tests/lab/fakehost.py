@@ -166,8 +166,7 @@ class FakeHost(lab.Lab):
     def up(self):
         super().up()
         try:
-            src = lab.HERE / "flood.c"
-            subprocess.run(["cc", "-O2", "-std=gnu17", "-Wall", "-static", "-o", self.bin("flood"), src], check=True, env=self.env)
+            self.tool("flood")
             self.fake = fakedocker.FakeDocker(self.socket)
         except BaseException:
             self.down()

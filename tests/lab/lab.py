@@ -20,6 +20,7 @@ The lab's network:   outside 198.51.100.2..9, 2001:db8:51::2..9   (l.out), and b
                      10.111.N.0/24, 2001:db8:d0:N::/64, N from 16
 """
 import atexit
+import hashlib
 import http.client
 import json
 import os
@@ -454,13 +455,25 @@ class Lab:
 
     def _build_tools(self):
         (self.root / "bin").mkdir()
-        jobs = [(n, subprocess.Popen(["cc", "-O2", "-std=gnu17", "-Wall", "-static", "-o", self.bin(n), HERE / f"{n}.c"],
-                                     stderr=subprocess.PIPE, text=True, env=self.env))
-                for n in ("labns", "probe", "firstpkt")]
-        for name, p in jobs:
-            err = p.communicate()[1]
-            if p.returncode:
-                raise LabError(f"{name}.c does not compile: {err}")
+        parallel([lambda n=n: self.tool(n) for n in ("labns", "probe", "firstpkt")])
+
+    def tool(self, name):
+        """tests/lab/NAME.c as bin/NAME; compiled once for each text of it, and kept in the build directory."""
+        source = HERE / f"{name}.c"
+        cc = ["cc", "-O2", "-std=gnu17", "-Wall", "-static"]
+        text = " ".join(cc).encode() + source.read_bytes()
+        kept = build_dir() / "lab" / f"{name}-{hashlib.sha256(text).hexdigest()[:16]}"
+        if not kept.exists():
+            r = subprocess.run([*cc, "-o", self.bin(name), source], capture_output=True, text=True, env=self.env)
+            if r.returncode:
+                raise LabError(f"{name}.c does not compile: {r.stderr}")
+            kept.parent.mkdir(exist_ok=True)
+            # others may be at the same: whoever comes last replaces a whole file by its like
+            half = kept.with_name(f"{kept.name}.{self.root.name}")
+            shutil.copy(self.bin(name), half)
+            half.rename(kept)
+        shutil.copy(kept, self.bin(name))
+        return self.bin(name)
 
     def _namespaces(self):
         self._holder = subprocess.Popen([self.bin("labns"), "hold", self.root], stdin=subprocess.PIPE,

@@ -6,9 +6,10 @@ A test program is what meson lists, and every executable tests/{netns,integratio
 It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
 case, fewer than it planned, or skips one, has failed.
 
-Three programs run at a time, since most of what they do is wait. One that says
-`# alone: WHY` in its source measures rates or first packets and runs by itself,
-at the end.
+Three programs run at a time, since most of what they do is wait; those that say how
+long they take (`# takes: N s`) first, the longest at the front, so that nothing long is
+left for the end. One that says `# alone: WHY` measures rates or first packets and runs
+by itself, after all others.
 """
 import argparse
 import concurrent.futures
@@ -28,6 +29,8 @@ ROOMS = ("unit", "golden", "lint", "netns", "integration")
 CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
 ALONE = re.compile(r"^# alone: ", re.M)
+TAKES = re.compile(r"^# takes: (\d+) s$", re.M)
+AT_ONCE = 3
 # uid 0 with nothing but what files ask for (a clone may be in a closed home): no network, no mounts
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all,+chown,+fowner,+dac_override,+dac_read_search", "--inh-caps=-all", "--no-new-privs"]
 
@@ -62,11 +65,14 @@ class Program:
     def __init__(self, room, name, cmd, timeout, env=None, cwd=None):
         self.room, self.name, self.cmd, self.timeout = room, name, [str(c) for c in cmd], timeout
         self.env, self.cwd = env or {}, cwd or TOP
-        self.alone = any(c.endswith(".py") and ALONE.search(pathlib.Path(c).read_text()) for c in self.cmd)
+        text = "".join(pathlib.Path(c).read_text() for c in self.cmd if c.endswith(".py"))
+        self.alone = bool(ALONE.search(text))
+        self.takes = int(m[1]) if (m := TAKES.search(text)) else 0
 
 
-def sh(cmd, log):
-    r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP)
+def sh(cmd, log, env):
+    r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP,
+                       env={**os.environ, **(env or {})})
     log.append(r.stdout)
     return r.returncode == 0
 
@@ -86,13 +92,7 @@ def build(directory, options, totals, env=None, targets=lambda directory: ()):
     setup = ["meson", "setup", directory, *options] if fresh else ["meson", "configure", directory, *options]
     t0 = time.monotonic()
     jobs = str(min(os.cpu_count() or 1, 4))
-    saved = dict(os.environ)
-    os.environ.update(env or {})
-    try:
-        ok = sh(setup, log) and sh(["ninja", "-C", directory, "-j", jobs, *targets(directory)], log)
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+    ok = sh(setup, log, env) and sh(["ninja", "-C", directory, "-j", jobs, *targets(directory)], log, env)
     if not ok:
         print("\n".join("# " + s for s in "".join(log).splitlines()[-60:]), flush=True)
     totals.case(ok, f"build: {name} {' '.join(options)}", f" # {time.monotonic() - t0:.0f} s")
@@ -203,23 +203,28 @@ def run(program, totals, tier, prefix=()):
 def run_all(totals, tier, names=(), rooms=ROOMS):
     print(f"# kernel {os.uname().release}, {os.cpu_count()} cpus, tier {tier}, "
           f"seed {os.environ.get('BH_SEED', '20261125')}", flush=True)
+    meson = (TOP / "meson.build").exists()
     programs = []
-    if (TOP / "meson.build").exists():
+    if meson:
         # unit and golden tests under ASan and UBSan; what enforces in kernel tests is the
         # program as it is shipped
         # the fault points of tests/integration/test_kill.py are in the first alone
-        asan = build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
-                                      "-Dbuildtype=debugoptimized"], totals)
-        plain = build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed)
-        if not (asan and plain):
+        if not build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
+                                      "-Dbuildtype=debugoptimized"], totals):
             return
         programs = from_meson(BUILD / "asan")
     programs += from_tree(programs)
     programs = [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
-    programs.sort(key=lambda p: ROOMS.index(p.room))
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    programs.sort(key=lambda p: (-p.takes, ROOMS.index(p.room)))
+    small = [p for p in programs if p.room in ("unit", "golden", "lint")]
+    kernel = [p for p in programs if p not in small and not p.alone]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            for f in [pool.submit(run, p, totals, tier) for p in programs if not p.alone]:
+            futures = [pool.submit(run, p, totals, tier) for p in small]
+            if meson and not build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed):
+                return
+            futures += [pool.submit(run, p, totals, tier) for p in kernel]
+            for f in futures:
                 f.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
