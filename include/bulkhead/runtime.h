@@ -29,7 +29,7 @@ enum bh_runtime_msg_kind {
 struct bh_runtime_msg {
 	enum bh_runtime_msg_kind kind;
 	enum bh_runtime_state state;
-	const char *reason;		/* why absent; safe to print; or NULL */
+	const char *reason;		/* why absent, or what ails one that is connected; safe to print; or NULL */
 	const struct bh_inventory *inventory;
 	const struct bh_container *container;
 	const struct bh_network *network;

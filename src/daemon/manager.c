@@ -48,9 +48,18 @@ static const struct bh_source *lost_source(const struct bh_manager *m)
 	return NULL;
 }
 
+/* The first runtime whose answers cannot be had or read, though it is there, or NULL. */
+static const struct bh_source *ailing_source(const struct bh_manager *m)
+{
+	bh_vec_foreach(s, &m->sources)
+		if ((*s)->state == BH_RUNTIME_CONNECTED && (*s)->reason)
+			return *s;
+	return NULL;
+}
+
 const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 {
-	const struct bh_source *lost = lost_source(m);
+	const struct bh_source *lost = lost_source(m), *ailing = ailing_source(m);
 	char *reason = NULL;
 	bool degraded = true;
 	int n = 0;
@@ -62,6 +71,8 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 	else if (lost)
 		n = asprintf(&reason, "%s at %s does not answer%s%s: its containers' rules stay", lost->kind, lost->socket,
 			lost->reason ? ": " : "", lost->reason ? lost->reason : "");
+	else if (ailing)
+		n = asprintf(&reason, "%s at %s: %s: its containers may have changed, it is asked again", ailing->kind, ailing->socket, ailing->reason);
 	else if (m->held && bh_manager_settled(m))
 		n = asprintf(&reason, "no runtime answers: the rules that were found in the kernel are kept");
 	else if (m->features.no_br_netfilter)

@@ -28,7 +28,7 @@ struct bh_source {
 	char *kind, *socket;
 	struct bh_inventory *inventory;	/* never NULL */
 	enum bh_runtime_state state;
-	char *reason;			/* why absent, or NULL */
+	char *reason;			/* why absent, or what ails it, or NULL */
 	struct bh_addrs resolvers;	/* that it was told to give to containers; most have none */
 	bool told;			/* it said anything about its state */
 	bool heard;			/* a snapshot came */

@@ -117,17 +117,22 @@ static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 {
 	const struct bh_log *l = &s->manager->log;
 	bool changed = !s->told || s->state != msg->state;
+	bool ails = msg->state == BH_RUNTIME_CONNECTED && msg->reason;
 
 	s->told = true;
 	s->state = msg->state;
 	if (changed && msg->state == BH_RUNTIME_ABSENT)
 		bh_log(l, s->heard ? LOG_WARNING : LOG_INFO, BH_EVENT_RUNTIME, "%s at %s does not answer%s%s: the rules stay as they are",
 			s->kind, s->socket, msg->reason ? ": " : "", msg->reason ? msg->reason : "");
+	else if (ails)
+		bh_log(l, LOG_WARNING, BH_EVENT_RUNTIME, "%s at %s: %s: it is asked again", s->kind, s->socket, msg->reason);
+	else if (msg->state == BH_RUNTIME_CONNECTED && s->reason)
+		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: its answers are whole again", s->kind, s->socket);
 	else if (changed && msg->state == BH_RUNTIME_CONNECTED)
 		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: connected", s->kind, s->socket);
 	if (changed && msg->state == BH_RUNTIME_CONNECTED && strcmp(s->kind, "docker") == 0)
 		read_resolvers(s);
-	return bh_strdup(&s->reason, msg->state == BH_RUNTIME_ABSENT ? msg->reason : NULL);
+	return bh_strdup(&s->reason, msg->reason);
 }
 
 void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)

@@ -108,10 +108,23 @@ static void lost_because(struct bh_docker *d, const char *what, const char *why)
 
 void bh_docker_synced(struct bh_docker *d)
 {
-	if (d->head.state != BH_RUNTIME_CONNECTING)
+	bool fresh = d->head.state == BH_RUNTIME_CONNECTING;
+
+	if (!fresh && !d->reason)
 		return;
-	(void)sd_event_now(d->event, CLOCK_MONOTONIC, &d->connected_at);
+	if (fresh)
+		(void)sd_event_now(d->event, CLOCK_MONOTONIC, &d->connected_at);
+	free(d->reason);
+	d->reason = NULL;
 	tell_state(d, BH_RUNTIME_CONNECTED, NULL);
+}
+
+void bh_docker_ailing(struct bh_docker *d, const char *reason)
+{
+	if (bh_streq(d->reason, reason))
+		return;
+	(void)bh_strdup(&d->reason, reason);	/* not kept: told once more next time */
+	tell_state(d, BH_RUNTIME_CONNECTED, reason);
 }
 
 void bh_docker_socket_changed(struct bh_docker *d)

@@ -35,7 +35,7 @@ struct bh_docker {
 	struct bh_http_request *stream;
 	struct bh_buf line;
 	size_t skipped;			/* bytes of a line that is too long, not kept */
-	char *reason;			/* why absent, as told */
+	char *reason;			/* why absent, or what ails it, as told */
 	unsigned retry;
 	uint64_t connected_at;
 	sd_event_source *retry_timer, *open_timer, *ping_timer, *resync_timer, *confirm_timer, *wake;
@@ -61,8 +61,10 @@ int bh_docker_new_with(sd_event *event, const char *socket, const struct bh_dock
 
 /* The connection is of no use any more: tells that the runtime is absent, and tries again after a while. REASON is safe to print. */
 void bh_docker_lost(struct bh_docker *d, const char *reason);
-/* The first listing is told. */
+/* A listing is told whole. */
 void bh_docker_synced(struct bh_docker *d);
+/* It is connected, and an answer could not be had or read: tells so, once for each REASON (safe to print) until a listing is whole. */
+void bh_docker_ailing(struct bh_docker *d, const char *reason);
 bool bh_docker_is_up(const struct bh_docker *d);
 /* Arms a timer, or moves it. */
 int bh_docker_timer(struct bh_docker *d, sd_event_source **s, unsigned ms, sd_event_time_handler_t fn);

@@ -132,6 +132,8 @@ static void bad_answer(struct bh_docker *d, const char *why)
 		return;
 	}
 	d->syncing = false;
+	if (d->head.state == BH_RUNTIME_CONNECTED)
+		bh_docker_ailing(d, why);
 	relist_later(d);
 }
 
