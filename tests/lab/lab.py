@@ -626,7 +626,8 @@ class Lab:
         if ports:
             hc["PortBindings"] = {k: [{"HostIp": b[0], "HostPort": str(b[1])} if isinstance(b, tuple) else {"HostPort": str(b)}
                                       for b in (v if isinstance(v, list) else [v])] for k, v in ports.items()}
-        body = {"Image": image, "Labels": labels or {}, "HostConfig": hc,
+        # the first process of a pid namespace does not hear SIGTERM: each end of dockerd would wait 10 s
+        body = {"Image": image, "Labels": labels or {}, "HostConfig": hc, "StopTimeout": 1,
                 "ExposedPorts": {k: {} for k in (ports or {})}}
         if cmd:
             body["Cmd"] = list(map(str, cmd))
