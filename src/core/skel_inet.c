@@ -336,7 +336,8 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), ACCEPT),
 		RULE(IS(BH_SKUID, 0), FLAG(BH_CT_STATE, CT_ESTABLISHED), ACCEPT),
-		RULE(IS(BH_SKUID, 0), IN("opened", BH_PRIORITY, BH_TH_SPORT), GOTO("second_leg_open")),
+		RULE(IS(BH_SKUID, 0), MASKED(BH_CT_STATUS, IPS_CONFIRMED, IPS_CONFIRMED), IN("opened", BH_PRIORITY, BH_TH_SPORT),
+			GOTO("second_leg_open")),
 		RULE(IS(BH_SKUID, 0), IN("token", BH_PRIORITY), GOTO("second_leg_take")),
 		RULE(IS(BH_SKUID, 0), IN("crowd", BH_PRIORITY), GOTO("second_leg_open")),
 		RULE(GOTO("second_leg_denied"))),
@@ -344,7 +345,7 @@ static const struct skel_chain ends[] = {
 		RULE(TAKE_OUT("token", BH_PRIORITY)),
 		RULE(TAKE_OUT("once", BH_PRIORITY)),
 		RULE(GOTO("second_leg_open"))),
-	/* Not answered yet: what is repeated must pass later, too */
+	/* Not answered yet: what is repeated must pass later, too. Conntrack knows such a flow; a new one on that port is another */
 	CHAIN("second_leg_open",
 		RULE(UPDATE("opened", OPENED_MS, BH_PRIORITY, BH_TH_SPORT)),
 		RULE(ACCEPT)),

@@ -262,8 +262,8 @@ class Owner(unittest.TestCase):
         """The other branch, and the way from one to the other: an upgrade of the daemon, or of the kernel."""
         self.daemon.mask = "table_persist"
         self.unit.start()
-        k = self.kernel()
-        self.assertEqual((k["owned"], k["in_sync"]), (False, True))
+        lab.wait_for("it in sync", lambda: self.kernel()["in_sync"], 3)  # it looks again when its own links have come
+        self.assertFalse(self.kernel()["owned"])
         self.assertRegex(self.daemon.cli("status").stdout, r"kernel +table inet bulkhead, watched and repaired, 0 repairs")
         self.assertEqual(self.unit.store, [])
         self.nft("flush", "ruleset")
