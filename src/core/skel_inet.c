@@ -21,6 +21,7 @@
 #define CT_ESTABLISHED 2u
 #define CT_RELATED 4u
 #define CT_NEW 8u
+#define CT_FLOWLESS (1u | 64u)	/* NF_CT_STATE_INVALID_BIT, NF_CT_STATE_UNTRACKED_BIT */
 #define IPS_CONFIRMED 0x8u
 #define IPS_DST_NAT 0x20u
 #define TOKEN_MS 10000	/* how long a client may take for the last word of the handshake: docker-proxy acts within milliseconds of it */
@@ -83,6 +84,9 @@ static const char *const counters[] = {
 
 static const struct skel_case to_ends[] = {
 	{CT_ORIGINAL, BH_JUMP, "to_orig"}, {CT_REPLY, BH_JUMP, "to_reply"},
+};
+static const struct skel_case answerers[] = {
+	{CT_ORIGINAL, BH_JUMP, "from_published"}, {CT_REPLY, BH_JUMP, "to_published"},
 };
 static const struct skel_case judges[] = {
 	{CT_ORIGINAL, BH_GOTO, "judge_orig"}, {CT_REPLY, BH_GOTO, "judge_reply"},
@@ -243,15 +247,17 @@ static const struct skel_chain ends[] = {
 		RULE(FETCH("via4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR)),
 		RULE(FETCH("via6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
-	/* Who answers */
+	/* Who answers. The host opens nothing to itself: who is at its sockets then and is not the host is a client of docker-proxy */
 	CHAIN("to_orig",
 		RULE(IS(BH_OIF, 0), GOTO("to_local")),
+		RULE(IS(BH_IIF, 0), ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("from_published")),
 		RULE(SCRATCH(0)),
 		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_REPLY_IP_SADDR)),
 		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_REPLY_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("to_outside_orig"))),
 	CHAIN("to_reply",
 		RULE(IS(BH_IIF, 0), GOTO("to_local")),
+		RULE(IS(BH_OIF, 0), ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("to_published")),
 		RULE(SCRATCH(0)),
 		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_REPLY_IP_SADDR)),
 		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_REPLY_IP6_SADDR)),
@@ -295,6 +301,17 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_L4PROTO, IPPROTO_ICMP), FETCH("pub4", BH_CT_REPLY_IP_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
 		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), FETCH("pub_any", BH_NFPROTO, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC)),
 		RULE(IS(BH_L4PROTO, IPPROTO_ICMPV6), FETCH("pub6", BH_CT_REPLY_IP6_SADDR, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC))),
+	/* The same by a packet's header alone */
+	CHAIN("to_published",
+		RULE(SCRATCH(BH_ID_HOST)),
+		RULE(FETCH("pub_any", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT)),
+		RULE(FETCH("pub4", BH_IP_DADDR, BH_L4PROTO, BH_TH_DPORT)),
+		RULE(FETCH("pub6", BH_IP6_DADDR, BH_L4PROTO, BH_TH_DPORT))),
+	CHAIN("from_published",
+		RULE(SCRATCH(BH_ID_HOST)),
+		RULE(FETCH("pub_any", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT)),
+		RULE(FETCH("pub4", BH_IP_SADDR, BH_L4PROTO, BH_TH_SPORT)),
+		RULE(FETCH("pub6", BH_IP6_SADDR, BH_L4PROTO, BH_TH_SPORT))),
 	/* Adds to what the zone of the resolver's address allows */
 	CHAIN("to_dns",
 		RULE(IN("dns4", BH_CT_REPLY_IP_SADDR), GOTO("to_dns_port")),
@@ -309,7 +326,8 @@ static const struct skel_chain ends[] = {
 	 * first again, as the proxy forgets who is silent before conntrack does */
 	CHAIN("leg_ok",
 		RULE(MASKED(BH_TCP_FLAGS, TH_SYN | TH_ACK, TH_SYN | TH_ACK), GOTO("leg_token")),
-		RULE(IS(BH_L4PROTO, IPPROTO_UDP), IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("leg_token")),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), IS(BH_IIF, 0), ACCEPT),
+		RULE(IS(BH_L4PROTO, IPPROTO_UDP), GOTO("leg_token")),
 		RULE(FLAG(BH_CT_STATE, CT_NEW), ISNT(BH_L4PROTO, IPPROTO_TCP), GOTO("leg_token")),
 		RULE(FLAG(BH_CT_STATE, CT_NEW), DEV(BH_IIFNAME, "lo"), GOTO("leg_token")),
 		RULE(ACCEPT)),
@@ -336,7 +354,7 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), ACCEPT),
 		RULE(IS(BH_SKUID, 0), FLAG(BH_CT_STATE, CT_ESTABLISHED), ACCEPT),
-		RULE(IS(BH_SKUID, 0), MASKED(BH_CT_STATUS, IPS_CONFIRMED, IPS_CONFIRMED), IN("opened", BH_PRIORITY, BH_TH_SPORT),
+		RULE(IS(BH_SKUID, 0), FLAG(BH_CT_STATUS, IPS_CONFIRMED), IN("opened", BH_PRIORITY, BH_TH_SPORT),
 			GOTO("second_leg_open")),
 		RULE(IS(BH_SKUID, 0), IN("token", BH_PRIORITY), GOTO("second_leg_take")),
 		RULE(IS(BH_SKUID, 0), IN("crowd", BH_PRIORITY), GOTO("second_leg_open")),
@@ -350,6 +368,7 @@ static const struct skel_chain ends[] = {
 		RULE(UPDATE("opened", OPENED_MS, BH_PRIORITY, BH_TH_SPORT)),
 		RULE(ACCEPT)),
 	CHAIN("second_leg_denied",
+		RULE(SCRATCH(BH_ID_HOST)),
 		RULE(BY(BH_CT_DIRECTION, to_ends)),
 		RULE(GOTO("deny"))),
 };
@@ -404,12 +423,32 @@ static const struct skel_chain hooks[] = {
 	BASE("input", BH_HOOK_INPUT, -10,
 		RULE(DEV(BH_IIFNAME, "lo"), GOTO("input_lo")),
 		RULE(IN("exempt", BH_IIFNAME), GOTO("input_outside")),
-		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("input_bridge")),
 		RULE(GOTO("input_outside"))),
+	CHAIN("input_bridge",
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_in")),
+		RULE(GOTO("judge"))),
 	/* Of a port that is published only those addresses are a container's: on others the host may serve something itself */
 	CHAIN("published_here",
 		RULE(JUMP("to_local")),
 		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("judge"))),
+	/* docker-proxy answers a datagram from the address that the host likes best, maybe not the one that was called. To conntrack that is
+	 * a flow of the host's own; it is the client's, and so is what the client sends to that address from then on */
+	CHAIN("answers_in",
+		RULE(IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("answered_here"))),
+	CHAIN("answers_out",
+		RULE(IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT), JUMP("answered_here"))),
+	CHAIN("answered_here",
+		RULE(BY(BH_CT_DIRECTION, answerers)),
+		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("judge_answer"))),
+	CHAIN("judge_answer",
+		RULE(SCRATCH(BH_ID_HOST)),
+		RULE(BY(BH_CT_DIRECTION, to_ends)),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	CHAIN("flowless_here",
+		RULE(JUMP("to_published")),
+		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("deny_invalid"))),
 	/* This host to a port that docker-proxy serves */
 	CHAIN("input_lo",
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("published_here")),
@@ -417,7 +456,9 @@ static const struct skel_chain hooks[] = {
 	/* The host's own services are not ours, but nobody outside has a container's address */
 	CHAIN("input_outside",
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("published_here")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_in")),
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),
+		RULE(FLAG(BH_CT_STATE, CT_FLOWLESS), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("flowless_here")),
 		RULE(SCRATCH(0)),
 		RULE(FETCH("world4", BH_CT_ORIG_IP_SADDR)),
 		RULE(FETCH("world6", BH_CT_ORIG_IP6_SADDR)),
@@ -442,9 +483,11 @@ static const struct skel_chain hooks[] = {
 	/* Docker-proxy's answers */
 	CHAIN("output_outside",
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_SPORT), JUMP("published_here")),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_out")),
 		RULE(ACCEPT)),
 	CHAIN("output_bridge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("output_related")),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_out")),
 		RULE(BY(BH_CT_DIRECTION, judges)),
 		RULE(IS(BH_ICMP_TYPE, ICMP_DEST_UNREACH), IS(BH_ICMP_CODE, ICMP_PKT_FILTERED), ACCEPT),
 		RULE(IS(BH_ICMPV6_TYPE, ICMP6_DST_UNREACH), IS(BH_ICMPV6_CODE, ICMP6_DST_UNREACH_ADMIN), ACCEPT),

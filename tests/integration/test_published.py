@@ -48,6 +48,24 @@ for line in sys.stdin:  # docker-proxy may answer from another address of the ho
 """
 
 
+# Calls one address of a host, and whichever of them answers from then on, as WireGuard does; prints who answers each, or -.
+ROAMER = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+to = (sys.argv[1], int(sys.argv[2]))
+for line in sys.stdin:
+    s.settimeout(1)
+    s.sendto(line.encode(), to)
+    try:
+        while line not in (got := s.recvfrom(100))[0].decode():
+            pass
+        to = got[1][:2]
+        print(to[0], flush=True)
+    except socket.timeout:
+        print('-', flush=True)
+"""
+
+
 class Cell:
     """One connection: from a place (of a zone) to an address of the host or of a container."""
 
@@ -239,10 +257,12 @@ class Base:
 class Usual(Base, unittest.TestCase):
     """Besides: docker-proxy's second leg passes when the first was judged, and nobody else's connection from this host does."""
 
-    def reload(self, hosts):
-        text = CONFIG if hosts else CONFIG.replace("world, host, good", "world, good")
-        assert hosts or text != CONFIG
-        self.daemon.reload(text)
+    def reload(self, *without):
+        """The configuration, but that WITHOUT may not any more."""
+        zones = ["world", "host", "good", "web"]
+        left = CONFIG.replace(f"[{', '.join(zones)}]", f"[{', '.join(z for z in zones if z not in without)}]")
+        assert left != CONFIG or not without
+        self.daemon.reload(left)
 
     def by_proxy(self, n, marker, port=7080):
         """What N clients outside see who come over IPv6 to the container that has only IPv4."""
@@ -259,7 +279,7 @@ class Usual(Base, unittest.TestCase):
         return out.split()[1]
 
     def test_4a_the_second_leg_follows_the_first(self):
-        self.reload(hosts=False)
+        self.reload("host")
         time.sleep(2.5)
         self.as_host("leg.left")  # what a first leg left while a rule for the host let the second one pass by itself
         for i in range(50 if lab.SOAK else 10):
@@ -318,16 +338,56 @@ class Usual(Base, unittest.TestCase):
             self.assertEqual(p.stdout.readline().strip(), what)
         p.kill()
 
+    def test_5_an_answer_from_another_address_is_the_clients_flow(self):
+        """To conntrack the host has opened it: it ends with the rule all the same, and needs none of the host's."""
+        addresses = {lab.HOST6, SECOND6}
+        gateway = self.h.gateway["side"][1]
+        for zone, place, others in (("world", self.lab.out, addresses), ("good", self.h.containers["good2"], addresses | {gateway})):
+            self.reload("host")
+            roamers = []
+            for a in sorted(others):
+                p = place.popen("python3", "-c", ROAMER, a, "7080", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+                def say(what, p=p):
+                    p.stdin.write(what + "\n")
+                    p.stdin.flush()
+                    return p.stdout.readline().strip()
+                roamers.append((a, say, p))
+            moved = [(say, p) for a, say, p in roamers if say(f"{zone}.{a}.first") not in ("-", a)]
+            self.assertTrue(moved, f"{zone}: every address answers for itself: nothing to see")
+            for say, _ in moved:
+                self.assertNotEqual(say("second"), "-")
+            self.reload("host", zone)
+            time.sleep(0.3)
+            n = len(self.h.receivers["old"].lines())
+            for say, _ in moved:
+                self.assertEqual([say("third"), say("fourth")], ["-", "-"])
+            self.assertEqual(len(self.h.receivers["old"].lines()), n)
+            for _, _, p in roamers:
+                p.kill()
+        self.reload()
+
+    def test_5_without_a_flow_nothing_is_published(self):
+        """Somebody on this host takes packets out of conntrack: to a published port they are then nobody's."""
+        cells = [(proto, f"{lab.HOST6}@{OFFICE6}", port, f"flowless.{proto}{port}") for proto in PROTOS for port in (7080, 8080)]
+        self.lab.host.exec("nft", "add table inet flowless; add chain inet flowless pre { type filter hook prerouting priority raw; }; "
+                           f"add rule inet flowless pre ip6 saddr {OFFICE6} notrack")
+        try:
+            self.assertEqual({saw for saw, _ in self.lab.send(self.lab.out, cells, 1.0).values()}, {"timeout"})
+            self.assertEqual(self.h.receivers["old"].count("flowless"), 0)
+        finally:
+            self.lab.host.exec("nft", "delete", "table", "inet", "flowless")
+
     def test_6_a_rule_that_goes_ends_the_first_leg(self):
-        self.reload(hosts=True)
+        self.reload()
         p = self.lab.out.popen(self.lab.bin("probe"), "stream", lab.HOST6, "7080", "stream", "50", "30", stdout=subprocess.PIPE)
         r = self.h.receivers["old"]
         lab.wait_for("the stream", lambda: r.count("stream") > 5, 10)
-        self.daemon.reload(CONFIG.replace("world, host, good", "host, good"))
+        self.reload("world")
         n = r.count("stream")
         time.sleep(1)
         self.assertLessEqual(r.count("stream") - n, 2)
-        self.daemon.reload(CONFIG)
+        self.reload()
         p.kill()
 
 
