@@ -83,11 +83,22 @@ enum bh_per {
 	BH_PER_LABEL,
 };
 
-/* bit/s; 0 means no cap. Seen from the container: egress leaves it. */
+enum bh_direction {
+	BH_EGRESS,
+	BH_INGRESS,
+	BH_DIRECTION_MAX,
+};
+
+/* bit/s; 0 means none. Seen from the container: egress leaves it. */
 struct bh_rates {
 	uint64_t egress_bps;
 	uint64_t ingress_bps;
 };
+
+static inline uint64_t bh_rate(const struct bh_rates *r, enum bh_direction d)
+{
+	return d == BH_EGRESS ? r->egress_bps : r->ingress_bps;
+}
 
 struct bh_zone {
 	char *name;
@@ -102,6 +113,8 @@ struct bh_zone {
 	enum bh_mode mode;
 	struct bh_rates container_rates;
 	struct bh_rates zone_rates;
+	struct bh_rates container_guarantees;	/* each at most its cap, which is there */
+	struct bh_rates zone_guarantees;
 	uint64_t conn_max;		/* 0: no limit */
 	uint64_t conn_new;		/* 0: no limit */
 	bool conn_new_per_minute;
@@ -154,6 +167,7 @@ struct bh_rule {
 struct bh_policy {
 	enum bh_mode mode;
 	enum bh_deny deny;
+	struct bh_rates host_rates;	/* of all containers with caps together */
 	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
 	BH_VEC(struct bh_rule) allow;
 	BH_VEC(struct bh_rule) expect;

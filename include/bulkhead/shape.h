@@ -6,15 +6,10 @@
 #include <bulkhead/buf.h>
 #include <bulkhead/error.h>
 #include <bulkhead/host.h>
+#include <bulkhead/policy.h>
 
 #define BH_IFB_EGRESS "bh-egress"	/* what leaves containers */
 #define BH_IFB_INGRESS "bh-ingress"	/* what goes to them */
-
-enum bh_direction {
-	BH_EGRESS,
-	BH_INGRESS,
-	BH_DIRECTION_MAX,
-};
 
 /* The handle of both trees, bb:. Beside the ids of zones (BH_ID_MASK in place.h), so that a class that is left on a packet
  * is told from a handle that the host gave to a qdisc of its own. */
@@ -28,7 +23,12 @@ enum bh_direction {
 #define BH_REDIRECTED 1u
 #define BH_REDIRECT_STALE 2u	/* our filter, but not to the bh-ingress that is there: it drops */
 
-/* One HTB class. rate and ceil in bit/s; they are equal for a cap that nothing is shared under. */
+/* Above all zones and containers, always there, so that no class has to move when a guarantee or the host's bandwidth comes or
+ * goes (HTB cannot). At BH_HOST_BPS it holds nobody back. */
+#define BH_CLASS_HOST 0xbbfffdu
+#define BH_HOST_BPS 8000000000000u
+
+/* One HTB class. rate and ceil in bit/s: what it is promised, and what it may borrow up to. */
 struct bh_class {
 	uint32_t id;		/* tc handle, bb:N */
 	uint32_t parent;	/* bb:0 for the root */

@@ -184,6 +184,28 @@ static void check_interfaces(struct bh_cfg *c)
 	}
 }
 
+/* What could not be kept whatever the number of containers. The zones of a family count as one: only the host tells how many
+ * there are, and their guarantees are then cut evenly. */
+static void check_guarantees(struct bh_cfg *c, const char *name, enum bh_direction d)
+{
+	uint64_t host = bh_rate(&c->policy->host_rates, d), sum = 0;
+
+	bh_vec_foreach(z, &c->policy->zones) {
+		uint64_t cap = bh_rate(&z->zone_rates, d), each = bh_rate(&z->container_guarantees, d);
+		uint64_t most = bh_rate(&z->zone_guarantees, d) > each ? bh_rate(&z->zone_guarantees, d) : each;
+
+		if (cap && each > cap)
+			bh_cfg_error(c, &z->loc, "zone '%s' guarantees each container more %s than the whole zone may have", z->name, name);
+		if (__builtin_add_overflow(sum, most, &sum))
+			sum = UINT64_MAX;
+		if (host && most && sum > host) {
+			bh_cfg_error(c, &z->loc, "zone '%s': the guarantees of %s up to here are more than the bandwidth of the host", z->name,
+				name);
+			return;
+		}
+	}
+}
+
 void bh_cfg_check(struct bh_cfg *c)
 {
 	bh_vec_foreach(rule, &c->policy->allow)
@@ -192,4 +214,6 @@ void bh_cfg_check(struct bh_cfg *c)
 		check_rule(c, rule);
 	check_prefixes(c);
 	check_interfaces(c);
+	check_guarantees(c, "egress", BH_EGRESS);
+	check_guarantees(c, "ingress", BH_INGRESS);
 }

@@ -117,11 +117,14 @@ bool bh_cfg_choice(struct bh_cfg *c, const struct bh_node *n, const char *what, 
 	size_t *ret);
 bool bh_cfg_mode(struct bh_cfg *c, const struct bh_node *n, enum bh_mode *ret);
 bool bh_cfg_rate(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t *ret);
+/* A mapping of egress and ingress. GUARANTEES NULL: only caps can stand there. */
+void bh_cfg_rates(struct bh_cfg *c, const struct bh_node *n, const char *where, struct bh_rates *caps,
+	struct bh_rates *guarantees);
 bool bh_cfg_port(struct bh_cfg *c, const struct bh_node *n, struct bh_port *ret);
 bool bh_cfg_prefix(struct bh_cfg *c, const struct bh_node *n, struct bh_prefix *ret);
 void bh_cfg_set(struct bh_cfg *c, char **dst, const char *s);	/* a copy; no memory is remembered */
 
-/* read.c: a document's tree into the policy. zone.c, select.c, rule.c: parts of it. */
+/* read.c: a document's tree into the policy. zone.c, rates.c, select.c, rule.c: parts of it. */
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc);
 /* TARGET: a bool, set when the zones were read. */
 void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

@@ -154,19 +154,33 @@ static void put_rate(struct bh_buf *out, uint64_t bps)
 	bh_buf_printf(out, "%" PRIu64 "bit", bps);
 }
 
-static void put_rates(struct bh_buf *out, const char *name, const struct bh_rates *r)
+static bool no_rates(const struct bh_rates *r)
 {
-	if (!r->egress_bps && !r->ingress_bps)
+	return !r->egress_bps && !r->ingress_bps;
+}
+
+static void put_direction(struct bh_buf *out, const char *name, uint64_t cap, uint64_t guarantee)
+{
+	bh_buf_printf(out, "%s: ", name);
+	if (guarantee) {
+		bh_buf_puts(out, "{guarantee: ");
+		put_rate(out, guarantee);
+		bh_buf_puts(out, ", max: ");
+	}
+	put_rate(out, cap);
+	bh_buf_puts(out, guarantee ? "}" : "");
+}
+
+static void put_rates(struct bh_buf *out, const char *name, const struct bh_rates *caps, const struct bh_rates *guarantees)
+{
+	if (no_rates(caps))
 		return;
-	bh_buf_printf(out, "      %s: {", name);
-	if (r->egress_bps) {
-		bh_buf_puts(out, "egress: ");
-		put_rate(out, r->egress_bps);
-	}
-	if (r->ingress_bps) {
-		bh_buf_puts(out, r->egress_bps ? ", ingress: " : "ingress: ");
-		put_rate(out, r->ingress_bps);
-	}
+	bh_buf_printf(out, "%s: {", name);
+	if (caps->egress_bps)
+		put_direction(out, "egress", caps->egress_bps, guarantees->egress_bps);
+	bh_buf_puts(out, caps->egress_bps && caps->ingress_bps ? ", " : "");
+	if (caps->ingress_bps)
+		put_direction(out, "ingress", caps->ingress_bps, guarantees->ingress_bps);
 	bh_buf_puts(out, "}\n");
 }
 
@@ -240,11 +254,10 @@ static void put_zone(struct bh_buf *out, const struct bh_zone *z)
 		bh_buf_printf(out, "    priority: %" PRId32 "\n", z->priority);
 	if (z->mode != BH_MODE_INHERIT)
 		bh_buf_printf(out, "    mode: %s\n", z->mode == BH_MODE_AUDIT ? "audit" : "enforce");
-	if (z->container_rates.egress_bps || z->container_rates.ingress_bps || z->zone_rates.egress_bps ||
-		z->zone_rates.ingress_bps)
+	if (!no_rates(&z->container_rates) || !no_rates(&z->zone_rates))
 		bh_buf_puts(out, "    bandwidth:\n");
-	put_rates(out, "container", &z->container_rates);
-	put_rates(out, "zone", &z->zone_rates);
+	put_rates(out, "      container", &z->container_rates, &z->container_guarantees);
+	put_rates(out, "      zone", &z->zone_rates, &z->zone_guarantees);
 	put_connections(out, z);
 	put_prefixes(out, "forwards", z->forwards.v, z->forwards.n);
 }
@@ -287,8 +300,11 @@ static void put_rule(struct bh_buf *out, const struct bh_rule *rule, bool is_exp
 
 int bh_config_print(const struct bh_policy *p, struct bh_buf *out)
 {
+	const struct bh_rates none = {0};
+
 	bh_buf_printf(out, "version: 1\nmode: %s\ndeny: %s\n", p->mode == BH_MODE_AUDIT ? "audit" : "enforce",
 		p->deny == BH_DENY_DROP ? "drop" : "reject");
+	put_rates(out, "bandwidth", &p->host_rates, &none);
 	bh_buf_puts(out, p->zones.n ? "\nzones:\n" : "");
 	bh_vec_foreach(z, &p->zones)
 		put_zone(out, z);

@@ -46,6 +46,12 @@ static void read_deny(struct bh_cfg *c, const struct bh_node *key, const struct 
 		c->policy->deny = i == 0 ? BH_DENY_REJECT : BH_DENY_DROP;
 }
 
+static void read_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	(void)key, (void)target;
+	bh_cfg_rates(c, value, "bandwidth", &c->policy->host_rates, NULL);
+}
+
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 {
 	enum { VERSION_KEY, MODE_KEY, ZONES_KEY };
@@ -54,6 +60,7 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		[MODE_KEY] = {"mode", read_mode, BH_KEY_MAIN},
 		[ZONES_KEY] = {"zones", bh_cfg_zones, 0},
 		{"deny", read_deny, BH_KEY_MAIN},
+		{"bandwidth", read_bandwidth, BH_KEY_MAIN},
 		{"allow", bh_cfg_allow, 0},
 		{"expect", bh_cfg_expect, 0},
 	};

@@ -184,6 +184,17 @@ static void warn_lan(struct bh_cfg *c)
 	}
 }
 
+/* Nothing is ever short for zones as such, unless the host's bandwidth says what there is. */
+static void warn_guarantees(struct bh_cfg *c)
+{
+	bh_vec_foreach(z, &c->policy->zones)
+		for (int d = 0; d < BH_DIRECTION_MAX; d++)
+			if (bh_rate(&z->zone_guarantees, d) && !bh_rate(&c->policy->host_rates, d))
+				bh_cfg_warn(c, &z->loc, "zone '%s' has a guarantee of %s, but out of what: write "
+					"'bandwidth: {%s: RATE}' at the top of the main file", z->name,
+					d == BH_EGRESS ? "egress" : "ingress", d == BH_EGRESS ? "egress" : "ingress");
+}
+
 /* Labels that images are built with, by the conventions of OCI, label-schema and old Dockerfiles. */
 static bool is_image_convention(const char *label)
 {
@@ -270,6 +281,7 @@ void bh_cfg_warnings(struct bh_cfg *c)
 	bh_allows_clear(&o.allows);
 	warn_lan(c);
 	warn_forwards(c);
+	warn_guarantees(c);
 	bh_vec_foreach(z, &c->policy->zones)
 		if (z->select)
 			warn_selector(c, z->select, false);

@@ -172,36 +172,20 @@ static void read_mode(struct bh_cfg *c, const struct bh_node *key, const struct 
 	bh_cfg_mode(c, value, &t->z->mode);
 }
 
-static void read_egress(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
-{
-	(void)key;
-	bh_cfg_rate(c, value, "egress", &((struct bh_rates *)target)->egress_bps);
-}
-
-static void read_ingress(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
-{
-	(void)key;
-	bh_cfg_rate(c, value, "ingress", &((struct bh_rates *)target)->ingress_bps);
-}
-
-static void read_rates(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_rates *rates)
-{
-	static const struct bh_key keys[] = {{"egress", read_egress, 0}, {"ingress", read_ingress, 0}};
-	char where[64];
-
-	snprintf(where, sizeof(where), "bandwidth of the %s", key->text);
-	if (bh_cfg_is_map(c, value, where))
-		bh_cfg_map(c, value, where, keys, BH_ARRAY_SIZE(keys), rates);
-}
-
 static void read_container_rates(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
-	read_rates(c, key, value, &((struct target *)target)->z->container_rates);
+	struct bh_zone *z = ((struct target *)target)->z;
+
+	(void)key;
+	bh_cfg_rates(c, value, "bandwidth of the container", &z->container_rates, &z->container_guarantees);
 }
 
 static void read_zone_rates(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
-	read_rates(c, key, value, &((struct target *)target)->z->zone_rates);
+	struct bh_zone *z = ((struct target *)target)->z;
+
+	(void)key;
+	bh_cfg_rates(c, value, "bandwidth of the zone", &z->zone_rates, &z->zone_guarantees);
 }
 
 static void read_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)

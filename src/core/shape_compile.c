@@ -15,19 +15,29 @@
  * nothing is remembered, nothing moves when others come and go, and a restart finds the same. */
 #define FIRST_CONTAINER 0x4000u
 #define CONTAINERS 0x8000u
-/* Beside a zone's cap its containers are promised nothing, so that all of it is shared evenly; HTB wants a rate all the
- * same. The promises of 4,096 containers make up the cap. */
+/* Who has no guarantee is promised nothing, so that all there is to share is shared evenly; HTB wants a rate all the same. The
+ * promises of 4,096 classes make up what is above them. */
 #define PROMISE 4096
 
 #define SHAPE_CHAIN "shape"
 #define SHAPE_MAP "shape_in"
 #define POSTROUTING_PRIORITY 300	/* after everything that could still set it, before br_netfilter's last */
 
+/* What the host's class has, and what is promised out of it. */
+struct share {
+	uint64_t capacity;	/* 0: nothing to be short of */
+	uint64_t promised;
+	bool counted[FIRST_CONTAINER];	/* by zone: promised holds what it promises */
+	bool made[FIRST_CONTAINER];	/* by zone: it has its class */
+};
+
 struct compiling {
 	const struct bh_compile_input *in;
 	struct bh_ruleset *rules;
 	struct bh_shape *shape;
 	bool taken[CONTAINERS];
+	uint32_t members[FIRST_CONTAINER];	/* shaped ones, by zone */
+	struct share share[BH_DIRECTION_MAX];
 	struct bh_error *err;
 };
 
@@ -39,11 +49,6 @@ struct shaped {
 	int first_port;		/* lowest ifindex */
 };
 
-static uint64_t cap_of(const struct bh_rates *r, enum bh_direction d)
-{
-	return d == BH_EGRESS ? r->egress_bps : r->ingress_bps;
-}
-
 /* The kernel counts bytes: whole ones, and at least one a second. */
 static uint64_t whole_bytes(uint64_t bps)
 {
@@ -52,7 +57,7 @@ static uint64_t whole_bytes(uint64_t bps)
 
 static bool any_cap(const struct bh_zone *z, enum bh_direction d)
 {
-	return cap_of(&z->container_rates, d) || cap_of(&z->zone_rates, d);
+	return bh_rate(&z->container_rates, d) || bh_rate(&z->zone_rates, d);
 }
 
 static int by_first_port(const void *a, const void *b)
@@ -67,34 +72,67 @@ static int add_class(struct compiling *c, enum bh_direction d, const struct bh_c
 	return bh_vec_push(&c->shape->classes[d], *class) < 0 ? bh_fail(c->err, -ENOMEM, "no memory") : 0;
 }
 
-static bool has_class(const struct compiling *c, enum bh_direction d, uint32_t id)
+/* A zone's promise is its own guarantee, or what its containers are guaranteed when that is more; never beyond its cap. */
+static uint64_t zone_promise(const struct compiling *c, const struct shaped *s, enum bh_direction d)
 {
-	bh_vec_foreach(k, &c->shape->classes[d])
-		if (k->id == id)
-			return true;
-	return false;
+	uint64_t cap = bh_rate(&s->zone->zone_rates, d), own = bh_rate(&s->zone->zone_guarantees, d), all;
+
+	if (__builtin_mul_overflow(bh_rate(&s->zone->container_guarantees, d), (uint64_t)c->members[s->zone_id], &all))
+		all = UINT64_MAX;
+	if (cap && all > cap)
+		all = cap;
+	return all > own ? all : own;
 }
 
-/* The leaf of one member in one direction, and its zone's class when there is a cap to share. */
+/* Promises that together are more than there is are cut in proportion: HTB would keep them, and break the cap above. */
+static uint64_t cut(uint64_t promise, uint64_t have, uint64_t promised)
+{
+	return promised > have ? (uint64_t)((double)promise * ((double)have / (double)promised)) : promise;
+}
+
+/* The smaller of two caps, of which 0 is none. */
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+/* A zone's class is there even if only its containers have caps, so that they need not move when it gets one (HTB cannot).
+ * Where nothing is short, a cap is its own promise, and nobody has to borrow. */
+static struct bh_class zone_class(const struct compiling *c, const struct shaped *s, enum bh_direction d)
+{
+	const struct share *share = &c->share[d];
+	struct bh_class k = { .id = BH_CLASS_ROOT | s->zone_id, .parent = BH_CLASS_HOST };
+	uint64_t cap = lower(bh_rate(&s->zone->zone_rates, d), share->capacity), promise;
+
+	k.ceil_bps = cap ? whole_bytes(cap) : BH_HOST_BPS;
+	k.rate_bps = k.ceil_bps;
+	if (share->capacity) {
+		promise = cut(zone_promise(c, s, d), share->capacity, share->promised);
+		k.rate_bps = whole_bytes(promise ? promise : cap / PROMISE);
+	}
+	return k;
+}
+
+/* The leaf of one member in one direction, and its zone's class. */
 static int add_member(struct compiling *c, const struct shaped *s, enum bh_direction d, uint32_t id)
 {
-	uint64_t zone = cap_of(&s->zone->zone_rates, d), own = cap_of(&s->zone->container_rates, d);
-	struct bh_class leaf = { .id = id, .parent = BH_CLASS_ROOT, .leaf = true };
-	struct bh_class shared = { .id = BH_CLASS_ROOT | s->zone_id, .parent = BH_CLASS_ROOT };
+	const struct bh_class zone = zone_class(c, s, d);
+	uint64_t promise = bh_rate(&s->zone->container_guarantees, d);
+	struct bh_class leaf = { .id = id, .parent = zone.id, .leaf = true };
 
-	if (!zone) {
-		leaf.rate_bps = leaf.ceil_bps = whole_bytes(own);
-		return add_class(c, d, &leaf);
+	leaf.ceil_bps = whole_bytes(lower(bh_rate(&s->zone->container_rates, d), zone.ceil_bps));
+	leaf.rate_bps = leaf.ceil_bps;
+	if (zone.ceil_bps < BH_HOST_BPS) {
+		if (promise > zone.rate_bps / c->members[s->zone_id])
+			promise = zone.rate_bps / c->members[s->zone_id];
+		leaf.rate_bps = whole_bytes(promise ? promise : zone.rate_bps / PROMISE);
 	}
-	shared.rate_bps = shared.ceil_bps = whole_bytes(zone);
-	leaf.parent = shared.id;
-	leaf.rate_bps = whole_bytes(zone / PROMISE);
-	leaf.ceil_bps = own && own < zone ? whole_bytes(own) : shared.ceil_bps;
-	if (!has_class(c, d, shared.id)) {
-		int r = add_class(c, d, &shared);
+	if (!c->share[d].made[s->zone_id]) {
+		int r = add_class(c, d, &zone);
 
 		if (r < 0)
 			return r;
+		c->share[d].made[s->zone_id] = true;
 	}
 	return add_class(c, d, &leaf);
 }
@@ -184,6 +222,33 @@ static int collect(struct compiling *c, shaped_vec *ret)
 	return 0;
 }
 
+/* How many share a zone, and what all promises make. */
+static void sum_up(struct compiling *c, const shaped_vec *all)
+{
+	bh_vec_foreach(s, all)
+		c->members[s->zone_id]++;
+	for (int d = 0; d < BH_DIRECTION_MAX; d++) {
+		struct share *share = &c->share[d];
+
+		share->capacity = bh_rate(&c->in->policy->host_rates, d);
+		bh_vec_foreach(s, all) {
+			uint64_t promise = share->counted[s->zone_id] ? 0 : zone_promise(c, s, d);
+
+			share->counted[s->zone_id] = true;
+			if (__builtin_add_overflow(share->promised, promise, &share->promised))
+				share->promised = UINT64_MAX;
+		}
+	}
+}
+
+static int add_host(struct compiling *c, enum bh_direction d)
+{
+	uint64_t bps = c->share[d].capacity ? whole_bytes(c->share[d].capacity) : BH_HOST_BPS;
+	const struct bh_class k = { .id = BH_CLASS_HOST, .parent = BH_CLASS_ROOT, .rate_bps = bps, .ceil_bps = bps };
+
+	return add_class(c, d, &k);
+}
+
 /* What nothing classifies is held by the lowest cap of its tree. */
 static int add_default(struct compiling *c, enum bh_direction d)
 {
@@ -208,6 +273,10 @@ static int make_shape(struct compiling *c)
 				c->shape->present[d] = f->ifb && f->htb;
 				c->shape->missing[d] = !c->shape->present[d];
 			}
+	sum_up(c, &all);
+	for (int d = 0; r == 0 && d < BH_DIRECTION_MAX; d++)
+		if (c->shape->present[d])
+			r = add_host(c, d);
 	bh_vec_foreach(s, &all)
 		if (r == 0 && (c->shape->present[BH_EGRESS] || c->shape->present[BH_INGRESS]))
 			r = add_shaped(c, s);

@@ -39,10 +39,19 @@ static json_t *rate_json(uint64_t bps)
 	return bps ? json_integer((json_int_t)bps) : json_null();
 }
 
-/* SPEC: null where there is no cap. */
-static json_t *rates_json(const struct bh_rates *r)
+/* SPEC: null where there is no cap. Guarantees only where there are some. */
+static json_t *rates_json(const struct bh_rates *caps, const struct bh_rates *guarantees)
 {
-	return json_pack("{s:o, s:o}", "egress_bps", rate_json(r ? r->egress_bps : 0), "ingress_bps", rate_json(r ? r->ingress_bps : 0));
+	json_t *o = json_pack("{s:o, s:o}", "egress_bps", rate_json(caps ? caps->egress_bps : 0), "ingress_bps",
+		rate_json(caps ? caps->ingress_bps : 0));
+
+	if (o && guarantees && (guarantees->egress_bps || guarantees->ingress_bps) &&
+		(json_object_set_new(o, "egress_guarantee_bps", rate_json(guarantees->egress_bps)) < 0 ||
+		json_object_set_new(o, "ingress_guarantee_bps", rate_json(guarantees->ingress_bps)) < 0)) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
 }
 
 /* Null where there is no limit, and while the file is in audit, which suspends them. */
@@ -145,7 +154,7 @@ static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_r
 	struct bh_counts counts = bh_zone_counts(seen, p, i);
 	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", text_json(inst->name), "kind", kind_name(inst, zone), "mode",
 		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
-		rates_json(zone ? &zone->zone_rates : NULL), "connections", limits_json(m->config.policy, zone));
+		rates_json(zone ? &zone->zone_rates : NULL, zone ? &zone->zone_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
 
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
@@ -159,7 +168,7 @@ static json_t *builtin_json(const struct bh_manager *m, enum bh_builtin b)
 {
 	struct bh_counts none = {0};
 	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:o}", "name", bh_builtin_name(b), "kind", "builtin", "mode",
-		mode_name(m->config.policy, NULL), "containers", 0, "bandwidth", rates_json(NULL));
+		mode_name(m->config.policy, NULL), "containers", 0, "bandwidth", rates_json(NULL, NULL));
 
 	if (o && put_counts(o, &none) < 0) {
 		json_decref(o);
@@ -237,7 +246,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", text_json(c->id), "name", text_json(c->name), "runtime",
 		c->runtime, "zone", text_json(inst->name), "reason", text_json(member->reason), "enforced",
 		enforced_name(member->enforced), "unenforced_reason", text_json(member->unenforced_reason), "endpoints", endpoints,
-		"bandwidth", rates_json(zone ? &zone->container_rates : NULL), "connections", limits_json(m->config.policy, zone));
+		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
 		return NULL;
@@ -251,7 +260,7 @@ static json_t *unplaced_json(const struct bh_container *c)
 	struct bh_counts none = {0};
 	json_t *o = json_pack("{s:o, s:o, s:s?, s:s, s:s, s:s, s:o, s:[], s:o}", "id", text_json(c->id), "name", text_json(c->name),
 		"runtime", c->runtime, "zone", "quarantine", "reason", "no valid configuration", "enforced", "full",
-		"unenforced_reason", json_null(), "endpoints", "bandwidth", rates_json(NULL));
+		"unenforced_reason", json_null(), "endpoints", "bandwidth", rates_json(NULL, NULL));
 
 	if (o && put_counts(o, &none) < 0) {
 		json_decref(o);

@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DEPTH 2		/* of a container's class: host, zone, container */
+
 /* One apply(): what failed first is told at the end, the rest is done all the same. */
 struct applying {
 	struct bh_tc_kernel *k;
 	struct bh_nl *nl;
 	const struct bh_shape *wanted, *seen;
 	int ifindex[BH_DIRECTION_MAX];
+	bool fresh[BH_DIRECTION_MAX];	/* the tree has been made anew: nothing of what was seen is left in it */
 	int failed;
 	struct bh_error *err;
 };
@@ -102,7 +105,7 @@ static int try_queue(struct applying *a, int ifindex, const struct bh_class *c)
 	uint32_t handle = bh_tc_leaf_handle(c->id);
 	int r;
 
-	if (!p.segment || a->k->kinds.tbf == BH_NO)
+	if (a->k->kinds.tbf == BH_NO)
 		return plain_queue(a, ifindex, c->id, handle, &p);
 	r = bh_tc_queue_tbf(a->nl, ifindex, c->id, handle, &p);
 	if (r == -ENOENT) {
@@ -110,7 +113,8 @@ static int try_queue(struct applying *a, int ifindex, const struct bh_class *c)
 		return plain_queue(a, ifindex, c->id, handle, &p);
 	}
 	a->k->kinds.tbf = BH_YES;
-	/* The splitter has a queue of bytes of its own; a fair one takes its place where there is one. */
+	/* The splitter has a queue of bytes of its own; a fair one takes its place where there is one, and is changed in its place
+	 * when it is there (its handle not being asked for, __tc_modify_qdisc() in net/sched/sch_api.c). */
 	if (r == 0 && a->k->kinds.fq_codel != BH_NO) {
 		r = bh_tc_queue_fq_codel(a->nl, ifindex, handle | 1, 0, &p);
 		a->k->kinds.fq_codel = r == -ENOENT ? BH_NO : BH_YES;
@@ -141,12 +145,13 @@ static bool same_queue(const struct bh_class *old, const struct bh_class *c)
 
 static void set_class(struct applying *a, enum bh_direction d, const struct bh_class *c)
 {
-	const struct bh_class *old = a->seen->present[d] ? bh_shape_class(a->seen, d, c->id) : NULL;
+	const struct bh_class *old = a->seen->present[d] && !a->fresh[d] ? bh_shape_class(a->seen, d, c->id) : NULL;
 	int r;
 
 	if (old && bh_class_equal(old, c))
 		return;
-	/* HTB cannot move a class; its packets take the default class meanwhile. */
+	/* HTB cannot move a class; its packets take the default class meanwhile. (A class that has children stays in its place, see
+	 * begin_again().) */
 	if (old && old->parent != c->parent) {
 		r = bh_tc_class_del(a->nl, a->ifindex[d], c->id);
 		if (r < 0 && r != -ENOENT)
@@ -160,22 +165,52 @@ static void set_class(struct applying *a, enum bh_direction d, const struct bh_c
 		note_class(a, make_queue(a, a->ifindex[d], c), "give a queue to", d, c->id);
 }
 
-/* Parents are one level below the root, everything else two at most. */
+/* How many classes are above C: the host's and maybe a zone's. */
+static int depth(const struct bh_shape *s, enum bh_direction d, const struct bh_class *c)
+{
+	int n = 0;
+
+	for (; c && c->parent != BH_CLASS_ROOT && n < DEPTH; n++)
+		c = bh_shape_class(s, d, c->parent);
+	return n;
+}
+
+/* A class with children cannot move, nor go before them: another version laid the tree out otherwise. Without a root all of
+ * them go; for a moment the device carries everything at once. */
+static int begin_again(struct applying *a, enum bh_direction d)
+{
+	bool moves = false;
+	int r;
+
+	bh_vec_foreach(c, &a->wanted->classes[d]) {
+		const struct bh_class *old = bh_shape_class(a->seen, d, c->id);
+
+		moves |= old && !c->leaf && old->parent != c->parent;
+	}
+	if (!moves)
+		return 0;
+	r = bh_tc_root_del(a->nl, a->ifindex[d]);
+	if (r == 0 || r == -ENOENT)
+		r = bh_tc_root_add(a->nl, a->ifindex[d]);
+	a->fresh[d] = r == 0;
+	return r;
+}
+
 static void set_classes(struct applying *a, enum bh_direction d)
 {
-	for (int level = 0; level < 2; level++)
+	for (int level = 0; level <= DEPTH; level++)
 		bh_vec_foreach(c, &a->wanted->classes[d])
-			if ((c->parent != BH_CLASS_ROOT) == level)
+			if (depth(a->wanted, d, c) == level)
 				set_class(a, d, c);
 }
 
 static void del_classes(struct applying *a, enum bh_direction d)
 {
-	for (int level = 1; level >= 0; level--)
+	for (int level = DEPTH; level >= 0; level--)
 		bh_vec_foreach(c, &a->seen->classes[d]) {
 			int r;
 
-			if ((c->parent != BH_CLASS_ROOT) != level || bh_shape_class(a->wanted, d, c->id))
+			if (depth(a->seen, d, c) != level || bh_shape_class(a->wanted, d, c->id))
 				continue;
 			r = bh_tc_class_del(a->nl, a->ifindex[d], c->id);
 			if (r != -ENOENT)
@@ -268,6 +303,8 @@ int bh_tc_write_shape(struct bh_tc_kernel *k, const struct bh_shape *wanted, con
 		int r;
 
 		r = wanted->present[d] && !seen->present[d] ? make_tree(&a, d) : find_tree(&a, d);
+		if (r == 0 && wanted->present[d] && seen->present[d])
+			r = begin_again(&a, d);
 		if (r < 0) {
 			note(&a, r, "set up", bh_tc_ifb[d]);
 			return a.failed;	/* nothing is sent to a tree that is not there */
@@ -281,7 +318,7 @@ int bh_tc_write_shape(struct bh_tc_kernel *k, const struct bh_shape *wanted, con
 	for (int d = 0; d < BH_DIRECTION_MAX; d++) {
 		if (!wanted->present[d])
 			remove_tree(&a, d);
-		else if (seen->present[d])
+		else if (seen->present[d] && !a.fresh[d])
 			del_classes(&a, d);
 	}
 	return a.failed;

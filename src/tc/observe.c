@@ -95,14 +95,11 @@ static void read_stats(struct nlattr *stats, struct bh_class *c)
 	}
 }
 
-/* Bursts and quantum follow from the rates; a class in which they do not was edited by someone, and shows as one
- * without rates, which is never wanted. */
+/* A class of other bursts or another quantum than ours was edited by someone, and shows as one without rates, which is never
+ * wanted. The quantum of a class with children is of no use, and stays what it was at first (htb_change_class()). */
 static bool params_hold(const struct bh_class *c, const struct tc_htb_opt *opt)
 {
-	const struct bh_tc_params p = bh_tc_params(c);
-
-	return opt->buffer == bh_tc_ticks(p.burst, c->rate_bps) && opt->cbuffer == bh_tc_ticks(p.cburst, c->ceil_bps) &&
-		opt->quantum == p.quantum;
+	return opt->buffer == BH_TC_BURST && opt->cbuffer == BH_TC_BURST && (!c->leaf || opt->quantum == bh_tc_params(c).quantum);
 }
 
 static int on_class(const struct nlmsghdr *h, void *arg)
@@ -136,13 +133,12 @@ static int on_class(const struct nlmsghdr *h, void *arg)
 bool bh_tc_queue_is_ours(const struct bh_tc_tree *tree, const struct bh_class *c)
 {
 	const struct bh_tc_qdisc *q = bh_tc_qdisc_at(tree->qdiscs, tree->ifindex, c->id);
-	const struct bh_tc_params p = bh_tc_params(c);
 
 	if (!q || q->handle != bh_tc_leaf_handle(c->id))
 		return false;
 	if (strcmp(q->kind, "tbf") == 0)
-		return p.segment && tree->kinds->tbf != BH_NO;
-	if (p.segment && tree->kinds->tbf == BH_YES)
+		return tree->kinds->tbf != BH_NO;
+	if (tree->kinds->tbf == BH_YES)
 		return false;
 	if (strcmp(q->kind, "fq_codel") == 0)
 		return tree->kinds->fq_codel != BH_NO;

@@ -9,33 +9,11 @@
 
 #define FRAME 1514u			/* an Ethernet frame of the usual MTU, without FCS */
 #define GSO_MAX 65536u
-#define TICK_NS 64u
-
-uint32_t bh_tc_ticks(uint32_t bytes, uint64_t bps)
-{
-	/* 3,028 bytes at 8 bit/s are beyond 32 bits: the burst is then smaller than asked for, never the rate larger. */
-	unsigned __int128 ticks = (unsigned __int128)bytes * 8 * 1000000000 / TICK_NS / (bps ? bps : 1);
-
-	return ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks;
-}
-
-/* 20 ms of the rate: what HTB may make up for when the processor came late. With 2 ms a host with ten runnable tasks a
- * core lost up to a quarter of 100 Mbit/s, with 20 ms a thirtieth; in 3 s it is two thirds of a per cent. */
-static uint32_t burst_of(uint64_t bps)
-{
-	uint64_t bytes = bps / 8 / 50;
-
-	if (bytes > 16u << 20)		/* from 7 Gbit/s on */
-		bytes = 16u << 20;
-	return bytes < 2 * FRAME ? 2 * FRAME : (uint32_t)bytes;
-}
 
 struct bh_tc_params bh_tc_params(const struct bh_class *c)
 {
 	uint64_t bytes_50ms = c->ceil_bps / 8 / 20;
 	struct bh_tc_params p = {
-		.burst = burst_of(c->rate_bps),
-		.cburst = burst_of(c->ceil_bps),
 		/* A GSO packet of 64 KiB is delay and jitter where it takes more than a millisecond, and from then on is split;
 		 * where it is not, a queue's turn must be worth one, or whoever sends large packets gets more. */
 		.segment = c->ceil_bps / 8 / 1000 < GSO_MAX,
@@ -108,8 +86,8 @@ int bh_tc_class_set(struct bh_nl *n, int ifindex, const struct bh_class *c)
 	const struct bh_tc_params p = bh_tc_params(c);
 	uint64_t rate = c->rate_bps / 8, ceil = c->ceil_bps / 8;
 	struct tc_htb_opt opt = {
-		.buffer = bh_tc_ticks(p.burst, c->rate_bps),
-		.cbuffer = bh_tc_ticks(p.cburst, c->ceil_bps),
+		.buffer = BH_TC_BURST,
+		.cbuffer = BH_TC_BURST,
 		.quantum = p.quantum,
 	};
 	struct nl_msg *m = tc_msg(RTM_NEWTCLASS, NLM_F_CREATE, ifindex, c->parent, c->id, 0);
@@ -132,8 +110,9 @@ int bh_tc_class_del(struct bh_nl *n, int ifindex, uint32_t id)
 	return talk(n, tc_msg(RTM_DELTCLASS, 0, ifindex, 0, id, 0), true);
 }
 
-/* A token bucket that never runs empty: all it does is to split GSO packets larger than two frames (tbf_segment() in
- * net/sched/sch_tbf.c), so that the class above shapes frames, and what is counted behind it are frames. */
+/* A token bucket that never runs empty: all it does is to split GSO packets larger than its burst (tbf_segment() in
+ * net/sched/sch_tbf.c), so that the class above shapes frames, and what is counted behind it are frames. At rates where none
+ * need be split it stands there all the same: a queue of another kind could not take its place without losing what waits. */
 int bh_tc_queue_tbf(struct bh_nl *n, int ifindex, uint32_t parent, uint32_t handle, const struct bh_tc_params *p)
 {
 	const uint64_t rate = 1000ull * 1000 * 1000 * 1000;	/* bytes a second */
@@ -145,7 +124,7 @@ int bh_tc_queue_tbf(struct bh_nl *n, int ifindex, uint32_t parent, uint32_t hand
 	ratespec(&opt.rate, rate);
 	ok = m && nla_put_string(m, TCA_KIND, "tbf") == 0 && (nest = nla_nest_start(m, TCA_OPTIONS)) &&
 		nla_put(m, TCA_TBF_PARMS, sizeof(opt), &opt) == 0 && nla_put_u64(m, TCA_TBF_RATE64, rate) == 0 &&
-		nla_put_u32(m, TCA_TBF_BURST, 2 * FRAME) == 0 && nla_nest_end(m, nest) == 0;
+		nla_put_u32(m, TCA_TBF_BURST, p->segment ? 2 * FRAME : 2 * GSO_MAX) == 0 && nla_nest_end(m, nest) == 0;
 	return talk(n, m, ok);
 }
 

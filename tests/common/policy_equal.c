@@ -52,7 +52,9 @@ static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
 		a->builtin == b->builtin && selector_equal(a->select, b->select) && a->per == b->per &&
 		bh_streq(a->per_label, b->per_label) && a->has_priority == b->has_priority && a->priority == b->priority &&
 		a->mode == b->mode && rates_equal(&a->container_rates, &b->container_rates) &&
-		rates_equal(&a->zone_rates, &b->zone_rates) && a->conn_max == b->conn_max && a->conn_new == b->conn_new &&
+		rates_equal(&a->zone_rates, &b->zone_rates) &&
+		rates_equal(&a->container_guarantees, &b->container_guarantees) &&
+		rates_equal(&a->zone_guarantees, &b->zone_guarantees) && a->conn_max == b->conn_max && a->conn_new == b->conn_new &&
 		a->conn_new_per_minute == b->conn_new_per_minute && EACH(&a->forwards, &b->forwards, prefix_equal) &&
 		EACH(&a->cidrs, &b->cidrs, prefix_equal) && EACH(&a->interfaces, &b->interfaces, text_equal);
 }
@@ -75,6 +77,7 @@ static bool rule_equal(const struct bh_rule *a, const struct bh_rule *b)
 
 bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
 {
-	return a->mode == b->mode && a->deny == b->deny && EACH(&a->zones, &b->zones, zone_equal) &&
+	return a->mode == b->mode && a->deny == b->deny && rates_equal(&a->host_rates, &b->host_rates) &&
+		EACH(&a->zones, &b->zones, zone_equal) &&
 		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shaper VERB: src/tc and core's shaping on the namespace that it is started in, for tests/netns/test_shape.py.
  * What is wanted comes on stdin, a line each: `zone NAME CONTAINER_EGRESS CONTAINER_INGRESS ZONE_EGRESS ZONE_INGRESS` in
- * bit/s (0: none), then `member ZONE PORT…`, then maybe `audit` or `mask ifb|htb`.
+ * bit/s (0: none), then `guarantee ZONE` with the same four, `host EGRESS INGRESS`, `member ZONE PORT…`, maybe `audit` or
+ * `mask ifb|htb`.
  *   apply    makes it so, trees before rules before what goes, and says "in sync" when that is read back, or the plan that is left
  *   rules    prints the nft rules that classify
  *   check    prints "equal" or "differs", the wanted and the seen text
@@ -62,6 +63,16 @@ static int add_zone(struct wish *w, const char *name, const char *rates)
 		&z->container_rates.ingress_bps, &z->zone_rates.egress_bps, &z->zone_rates.ingress_bps) == 4 ? 0 : -EINVAL;
 }
 
+static int add_guarantee(struct wish *w, const char *name, const char *rates)
+{
+	int i = bh_policy_find_zone(&w->policy, name);
+	struct bh_zone *z = i < 0 ? NULL : &w->policy.zones.v[i];
+
+	return z && sscanf(rates, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &z->container_guarantees.egress_bps,
+		&z->container_guarantees.ingress_bps, &z->zone_guarantees.egress_bps, &z->zone_guarantees.ingress_bps) == 4 ? 0 :
+		-EINVAL;
+}
+
 static int add_member(struct wish *w, const struct bh_host *host, const char *zone, char *ports)
 {
 	struct bh_member *m = bh_vec_add(&w->placement.members);
@@ -95,6 +106,11 @@ static int read_wish(struct wish *w, const struct bh_host *host, FILE *in)
 	while (r == 0 && fgets(line, sizeof(line), in)) {
 		if (sscanf(line, "zone %63s %255[^\n]", name, rest) == 2)
 			r = add_zone(w, name, rest);
+		else if (sscanf(line, "guarantee %63s %255[^\n]", name, rest) == 2)
+			r = add_guarantee(w, name, rest);
+		else if (sscanf(line, "host %" SCNu64 " %" SCNu64, &w->policy.host_rates.egress_bps,
+			&w->policy.host_rates.ingress_bps) == 2)
+			r = 0;
 		else if (sscanf(line, "member %63s %255[^\n]", name, rest) == 2)
 			r = add_member(w, host, name, rest);
 		else if (strcmp(line, "audit\n") == 0)

@@ -114,7 +114,9 @@ static void test_container_cap(void **state)
 	member(w, z, 7);
 	assert_int_equal(compile(w), 0);
 	assert_shape(w, "tree bh-egress\n"
-		"\tclass bb:4007 parent bb:0 rate 50000000bit ceil 50000000bit leaf\n"
+		"\tclass bb:1 parent bb:fffd rate 8000000000000bit ceil 8000000000000bit\n"
+		"\tclass bb:4007 parent bb:1 rate 50000000bit ceil 50000000bit leaf\n"
+		"\tclass bb:fffd parent bb:0 rate 8000000000000bit ceil 8000000000000bit\n"
 		"\tclass bb:fffe parent bb:0 rate 50000000bit ceil 50000000bit leaf\n"
 		"port veth7 egress bb:4007\n");
 	assert_true(w->rules->tables[BH_FAMILY_NETDEV].present);
@@ -130,12 +132,73 @@ static void test_zone_cap_is_shared(void **state)
 	member(w, z, 8);
 	assert_int_equal(compile(w), 0);
 	assert_shape(w, "tree bh-ingress\n"
-		"\tclass bb:1 parent bb:0 rate 100000000bit ceil 100000000bit\n"
+		"\tclass bb:1 parent bb:fffd rate 100000000bit ceil 100000000bit\n"
 		"\tclass bb:4008 parent bb:1 rate 24408bit ceil 30000000bit leaf\n"
 		"\tclass bb:4009 parent bb:1 rate 24408bit ceil 30000000bit leaf\n"
+		"\tclass bb:fffd parent bb:0 rate 8000000000000bit ceil 8000000000000bit\n"
 		"\tclass bb:fffe parent bb:0 rate 30000000bit ceil 30000000bit leaf\n"
 		"port veth8 ingress bb:4008\n"
 		"port veth9 ingress bb:4009\n");
+}
+
+static void test_guarantees(void **state)
+{
+	struct world *w = *state;
+	size_t a = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 200 * MBIT, 0 });
+	size_t b = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 200 * MBIT, 0 });
+	size_t c = zone(w, (struct bh_rates){ 20 * MBIT, 0 }, (struct bh_rates){ 0 });
+
+	w->policy.host_rates.egress_bps = 100 * MBIT;
+	w->policy.zones.v[0].zone_guarantees.egress_bps = 50 * MBIT;
+	w->policy.zones.v[2].container_guarantees.egress_bps = 5 * MBIT;
+	member(w, a, 5);
+	member(w, b, 6);
+	member(w, c, 7);
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "tree bh-egress\n"
+		"\tclass bb:1 parent bb:fffd rate 50000000bit ceil 100000000bit\n"
+		"\tclass bb:2 parent bb:fffd rate 24408bit ceil 100000000bit\n"
+		"\tclass bb:3 parent bb:fffd rate 5000000bit ceil 100000000bit\n"
+		"\tclass bb:4005 parent bb:1 rate 12200bit ceil 100000000bit leaf\n"
+		"\tclass bb:4006 parent bb:2 rate 8bit ceil 100000000bit leaf\n"
+		"\tclass bb:4007 parent bb:3 rate 5000000bit ceil 20000000bit leaf\n"
+		"\tclass bb:fffd parent bb:0 rate 100000000bit ceil 100000000bit\n"
+		"\tclass bb:fffe parent bb:0 rate 20000000bit ceil 20000000bit leaf\n"
+		"port veth5 egress bb:4005\n"
+		"port veth6 egress bb:4006\n"
+		"port veth7 egress bb:4007\n");
+	/* Without a host's bandwidth nothing is short: everybody has what he may have, and no class moves. */
+	w->policy.host_rates.egress_bps = 0;
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 1)->rate_bps, 200 * MBIT);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 1)->parent, BH_CLASS_HOST);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_HOST)->rate_bps, BH_HOST_BPS);
+}
+
+/* HTB keeps every promise, also one that breaks the cap above it: so nothing is promised twice. */
+static void test_guarantees_beyond_what_there_is(void **state)
+{
+	struct world *w = *state;
+	size_t a = zone(w, (struct bh_rates){ 10 * MBIT, 0 }, (struct bh_rates){ 16 * MBIT, 0 });
+	size_t b = zone(w, (struct bh_rates){ 10 * MBIT, 0 }, (struct bh_rates){ 0 });
+
+	w->policy.zones.v[0].container_guarantees.egress_bps = 4 * MBIT;
+	for (int i = 0; i < 3; i++)
+		member(w, a, 5 + i);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4005)->rate_bps, 4 * MBIT);
+	for (int i = 0; i < 5; i++)
+		member(w, a, 8 + i);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4005)->rate_bps, 2 * MBIT);
+	/* 16 for the zone and 4 of its own, out of 10 */
+	w->policy.zones.v[1].container_guarantees.egress_bps = 4 * MBIT;
+	w->policy.host_rates.egress_bps = 10 * MBIT;
+	member(w, b, 20);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 1)->rate_bps, 8 * MBIT);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4005)->rate_bps, MBIT);
+	assert_int_equal(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_ROOT | 0x4014)->rate_bps, 2 * MBIT);
 }
 
 static void test_container_cap_above_the_zone(void **state)
@@ -157,7 +220,7 @@ static void test_two_networks_one_budget(void **state)
 	attach(w, m, 5);
 	attach(w, m, 0);	/* not known yet */
 	assert_int_equal(compile(w), 0);
-	assert_int_equal(w->shape->classes[BH_EGRESS].n, 2);
+	assert_int_equal(w->shape->classes[BH_EGRESS].n, 4);
 	assert_int_equal(w->shape->ports.n, 2);
 	bh_vec_foreach(p, &w->shape->ports) {
 		assert_int_equal(p->class_id[BH_EGRESS], BH_CLASS_ROOT | 0x4005);
@@ -371,7 +434,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_container_cap), T(test_zone_cap_is_shared), T(test_container_cap_above_the_zone),
+		T(test_container_cap), T(test_zone_cap_is_shared), T(test_guarantees), T(test_guarantees_beyond_what_there_is),
+		T(test_container_cap_above_the_zone),
 		T(test_two_networks_one_budget), T(test_others_keep_their_class), T(test_nothing_to_shape),
 		T(test_missing_kernel_pieces_are_told), T(test_tiny_and_large_rates), T(test_too_many_zones), T(test_rules), T(test_withdraw),
 		T(test_equal), T(test_union_keeps_both), T(test_fake_door),

@@ -15,15 +15,6 @@ static struct bh_tc_params of(uint64_t rate, uint64_t ceil)
 	return bh_tc_params(&c);
 }
 
-static void test_bursts(void **state)
-{
-	(void)state;
-	assert_int_equal(of(8, 8).burst, 3028);		/* never less than two frames */
-	assert_int_equal(of(8, 100000000).cburst, 250000);	/* 20 ms */
-	assert_int_equal(of(1000000000, 1000000000).burst, 2500000);
-	assert_int_equal(of(1000000000000, 1000000000000).burst, 16 << 20);
-}
-
 static void test_segments_where_gso_delays(void **state)
 {
 	(void)state;
@@ -45,19 +36,10 @@ static void test_limits(void **state)
 	assert_int_equal(of(8, 8).target_us, 10000000);
 }
 
-static void test_ticks(void **state)
-{
-	(void)state;
-	assert_int_equal(bh_tc_ticks(25000, 100000000), 31250);		/* 2 ms in 64 ns */
-	assert_int_equal(bh_tc_ticks(3028, 8), UINT32_MAX);		/* 3,028 s do not fit */
-	assert_int_equal(bh_tc_ticks(3028, 0), UINT32_MAX);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bursts), cmocka_unit_test(test_segments_where_gso_delays), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_ticks),
+		cmocka_unit_test(test_segments_where_gso_delays), cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
