@@ -43,10 +43,6 @@ static const struct skel_set sets_by_port[] = {
 
 static const char *const counters[] = {"denied_unknown", "denied_identity", "denied_noise"};
 
-static const struct skel_case frames[] = {
-	{ETHERTYPE_IP, BH_GOTO, "port_ip"}, {ETHERTYPE_IPV6, BH_GOTO, "port_ip6"},
-	{ETHERTYPE_ARP, BH_GOTO, "port_arp"},
-};
 static const struct skel_case discovery[] = {
 	{ND_ROUTER_ADVERT, BH_GOTO, "deny_identity"}, {ND_REDIRECT, BH_GOTO, "deny_identity"},
 	{ND_NEIGHBOR_SOLICIT, BH_GOTO, "port_ns"}, {ND_NEIGHBOR_ADVERT, BH_GOTO, "port_na"},
@@ -88,9 +84,11 @@ static const struct skel_chain chains[] = {
 		RULE(SCRATCH(0)),
 		RULE(VMAP("modes", BH_PRIORITY)),
 		RULE(DROP)),
+	/* A frame with its port's MAC */
 	CHAIN("from_port",
-		RULE(NOT_IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("deny_identity")),
-		RULE(BY(BH_ETHER_TYPE, frames)),
+		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_IP), GOTO("port_ip")),
+		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_IPV6), GOTO("port_ip6")),
+		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_ARP), GOTO("port_arp")),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_arp",
 		RULE(ISNT(BH_ARP_HTYPE, 1), GOTO("deny_identity")),
@@ -125,10 +123,11 @@ static const struct skel_chain chains[] = {
 		RULE(GOTO("deny_identity"))),
 	/* The inet table judges by address alone: what it judges must not go to another's port, by a MAC that is not the address's or
 	 * as the copy of a flood */
+	CHAIN("to_its_port",
+		RULE(NOT_IN("ports", BH_IIFNAME), GOTO("deny_unknown")),
+		RULE(ACCEPT)),
 	CHAIN("to_port",
 		RULE(NOT_IN("ports", BH_IIFNAME), GOTO("deny_unknown")),
-		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
-		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), ACCEPT),
 		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_ARP), ACCEPT),
 		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbours), ACCEPT),
 		RULE(IN("via4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
@@ -139,7 +138,10 @@ static const struct skel_chain chains[] = {
 		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbour_noise), GOTO("deny_noise")),
 		RULE(ONE_OF(BH_ETHER_TYPE, ip_frames), GOTO("deny_unknown")),
 		RULE(GOTO("deny_noise"))),
+	/* Whose pin it is has a port that is known: for the most frames one look-up says both */
 	BASE("forward", BH_HOOK_FORWARD, -250,
+		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), GOTO("to_its_port")),
+		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), GOTO("to_its_port")),
 		RULE(IN("ports", BH_OIFNAME), GOTO("to_port")),
 		RULE(IN("ports", BH_IIFNAME), GOTO("to_unknown")),
 		RULE(ACCEPT)),
@@ -147,7 +149,8 @@ static const struct skel_chain chains[] = {
 
 static const struct skel_chain by_bridge[] = {
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
-		RULE(IN("ports", BH_IIFNAME), GOTO("from_port")),
+		RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port")),
+		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
 		RULE(IN("exempt", BH_IBRNAME), ACCEPT),
 		RULE(IN("bridges", BH_IBRNAME), GOTO("deny_unknown")),
 		RULE(ACCEPT)),
@@ -166,7 +169,8 @@ static const struct skel_chain by_port[] = {
 		RULE(DEV(BH_IIFNAME, "veth*"), IN("forwarded6", BH_IP6_SADDR), GOTO("deny_identity")),
 		RULE(ACCEPT)),
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
-		RULE(IN("ports", BH_IIFNAME), GOTO("from_port")),
+		RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port")),
+		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
 		RULE(GOTO("from_unknown"))),
 };
 

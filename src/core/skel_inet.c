@@ -82,14 +82,8 @@ static const char *const counters[] = {
 	"denied_noise", "denied_limit",
 };
 
-static const struct skel_case to_ends[] = {
-	{CT_ORIGINAL, BH_JUMP, "to_orig"}, {CT_REPLY, BH_JUMP, "to_reply"},
-};
 static const struct skel_case answerers[] = {
 	{CT_ORIGINAL, BH_JUMP, "from_published"}, {CT_REPLY, BH_JUMP, "to_published"},
-};
-static const struct skel_case judges[] = {
-	{CT_ORIGINAL, BH_GOTO, "judge_orig"}, {CT_REPLY, BH_GOTO, "judge_reply"},
 };
 static const struct skel_case icmp_errors[] = {
 	{ICMP_DEST_UNREACH, 0, NULL}, {ICMP_TIME_EXCEEDED, 0, NULL}, {ICMP_PARAMETERPROB, 0, NULL},
@@ -369,7 +363,8 @@ static const struct skel_chain ends[] = {
 		RULE(ACCEPT)),
 	CHAIN("second_leg_denied",
 		RULE(SCRATCH(BH_ID_HOST)),
-		RULE(BY(BH_CT_DIRECTION, to_ends)),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), JUMP("to_orig")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), JUMP("to_reply")),
 		RULE(GOTO("deny"))),
 };
 
@@ -377,7 +372,8 @@ static const struct skel_chain judgement[] = {
 	/* Judge one packet of a flow that has a container, or what may be one, at one end or both */
 	CHAIN("judge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
-		RULE(BY(BH_CT_DIRECTION, judges)),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_orig")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("judge_reply")),
 		RULE(GOTO("no_flow"))),
 	CHAIN("judge_orig",
 		RULE(SCRATCH(0)),
@@ -412,10 +408,50 @@ static const struct skel_chain judgement[] = {
 };
 
 static const struct skel_chain hooks[] = {
+	/* Most packets are of flows that a known container opened: that it has a zone says that its bridge is ours, which spares two
+	 * look-ups. A look-up that misses leaves the class that others gave to what is not ours. What comes later in this hook needs
+	 * not look for a member again */
 	BASE("forward", BH_HOOK_FORWARD, -10,
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), SCRATCH(0)),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("forward_reply")),
+		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judge_known")),
+		RULE(GOTO("forward_in"))),
+	CHAIN("forward_reply",
+		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR)),
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judge_known")),
+		RULE(IN("exempt", BH_IIFNAME), GOTO("forward_out")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("judge_stranger_reply")),
+		RULE(GOTO("forward_out"))),
+	CHAIN("judge_known",
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	/* Opened by none of the containers */
+	CHAIN("judge_stranger_reply",
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
+		RULE(SCRATCH(0)),
+		RULE(JUMP("from_outside_reply")),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	CHAIN("judge_stranger",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_stranger_orig")),
+		RULE(GOTO("judge"))),
+	CHAIN("judge_stranger_orig",
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
+		RULE(SCRATCH(0)),
+		RULE(FETCH("zone_of_if", BH_IIFNAME)),
+		RULE(IS(BH_PRIORITY, 0), JUMP("from_world")),
+		RULE(VMAP("from_zone", BH_PRIORITY)),
+		RULE(GOTO("deny_unknown"))),
+	CHAIN("forward_in",
 		RULE(IN("exempt", BH_IIFNAME), GOTO("forward_out")),
 		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
-		RULE(GOTO("forward_out"))),
+		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("judge_stranger")),
+		RULE(ACCEPT)),
 	CHAIN("forward_out",
 		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
 		RULE(IN("bridges", BH_OIFNAME), GOTO("judge")),
@@ -443,7 +479,8 @@ static const struct skel_chain hooks[] = {
 		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("judge_answer"))),
 	CHAIN("judge_answer",
 		RULE(SCRATCH(BH_ID_HOST)),
-		RULE(BY(BH_CT_DIRECTION, to_ends)),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), JUMP("to_orig")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), JUMP("to_reply")),
 		RULE(VMAP("from_zone", BH_PRIORITY)),
 		RULE(GOTO("deny_unknown"))),
 	CHAIN("flowless_here",
@@ -488,7 +525,8 @@ static const struct skel_chain hooks[] = {
 	CHAIN("output_bridge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("output_related")),
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_out")),
-		RULE(BY(BH_CT_DIRECTION, judges)),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_orig")),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("judge_reply")),
 		RULE(IS(BH_ICMP_TYPE, ICMP_DEST_UNREACH), IS(BH_ICMP_CODE, ICMP_PKT_FILTERED), ACCEPT),
 		RULE(IS(BH_ICMPV6_TYPE, ICMP6_DST_UNREACH), IS(BH_ICMPV6_CODE, ICMP6_DST_UNREACH_ADMIN), ACCEPT),
 		RULE(ONE_OF(BH_ICMPV6_TYPE, host_multicasts), ACCEPT),
@@ -512,6 +550,7 @@ static const struct skel_chain hooks[] = {
 	/* After the verdict: no number is left behind, but what ip_forward makes of TOS */
 	CHAIN("restore",
 		RULE(SCRATCH(0)),
+		RULE(IS(BH_IP_DSCP, 0), ACCEPT),	/* spares three look-ups, most often */
 		RULE(ONE_OF(BH_IP_DSCP, bulk), SCRATCH(2)),
 		RULE(ONE_OF(BH_IP_DSCP, interactive), SCRATCH(6)),
 		RULE(ONE_OF(BH_IP_DSCP, interactive_bulk), SCRATCH(4)),
