@@ -26,7 +26,8 @@ import runner  # noqa: E402
 def build():
     log = []
     setup = ["meson", "configure"] if (BUILD / "build.ninja").exists() else ["meson", "setup"]
-    ok = runner.sh([*setup, BUILD, "-Dbuildtype=release"], log) and runner.sh(["ninja", "-C", BUILD, "-j2", *runner.needed(BUILD)], log)
+    ok = (runner.sh([*setup, BUILD, "-Dbuildtype=release"], log, measure.ENV) and
+          runner.sh(["ninja", "-C", BUILD, "-j2", *runner.needed(BUILD)], log, measure.ENV))
     if not ok:
         print("".join(log)[-4000:], file=sys.stderr)
         raise SystemExit("bench: does not build")
