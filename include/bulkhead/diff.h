@@ -51,6 +51,9 @@ BH_DEFINE_FREEP(struct bh_plan, bh_plan_free)
  * and all counts are not compared, but see BH_SET_DYNAMIC. An element whose data differs is deleted and added in the same plan. 0 or -ENOMEM. */
 int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, struct bh_plan **ret);
 
+/* Whether everything in it is about elements of sets that stay. */
+bool bh_plan_only_elems(const struct bh_plan *p);
+
 /* One line a change ("+ element inet zone_of4 { … }"), for plan and logs; of many elements the first few. 0 or -ENOMEM. */
 int bh_plan_print(const struct bh_plan *p, struct bh_buf *out);
 

@@ -92,6 +92,10 @@ int bh_network_copy(struct bh_network *dst, const struct bh_network *src);
 int bh_container_copy(struct bh_container *dst, const struct bh_container *src);
 int bh_inventory_copy(struct bh_inventory **ret, const struct bh_inventory *src);
 
+/* Whether all that was told of the two is the same. */
+bool bh_network_equal(const struct bh_network *a, const struct bh_network *b);
+bool bh_container_equal(const struct bh_container *a, const struct bh_container *b);
+
 struct bh_container *bh_inventory_container(const struct bh_inventory *i, const char *id);
 struct bh_network *bh_inventory_network(const struct bh_inventory *i, const char *id);
 bool bh_inventory_lists_bridge(const struct bh_inventory *i, const char *bridge);

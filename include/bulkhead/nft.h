@@ -20,8 +20,16 @@ struct bh_nft_ops {
 	void (*free)(struct bh_nft *n);
 };
 
+/* What a transaction was. */
+struct bh_nft_work {
+	size_t bytes;		/* of netlink messages that were sent */
+	size_t messages;
+	size_t elements;	/* that came or went */
+};
+
 struct bh_nft {
 	const struct bh_nft_ops *ops;
+	struct bh_nft_work last;	/* the last transaction that apply() sent */
 };
 
 void bh_nft_free(struct bh_nft *n);
@@ -46,6 +54,9 @@ struct bh_nft_monitor;
 int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct bh_error *err);
 int bh_nft_monitor_fd(const struct bh_nft_monitor *m);
 int bh_nft_monitor_read(struct bh_nft_monitor *m);
+/* While nobody listens the kernel writes no notification for each element of a transaction, which costs it several times what the
+ * elements do. What others change meanwhile is not told: observe afterwards. 0 or -errno. */
+int bh_nft_monitor_listen(struct bh_nft_monitor *m, bool on);
 /* The process that last changed something of ours, as the kernel names it (NFTA_GEN_PROC_PID in the initial pid namespace,
  * NFTA_GEN_PROC_NAME: any bytes), since the last call; what is known is forgotten. pid 0: the kernel did not say. */
 struct bh_nft_process {

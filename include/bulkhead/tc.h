@@ -13,6 +13,9 @@ struct bh_tc;
 struct bh_tc_ops {
 	/* Links with their bridges and veth peers (RTM_GETNSID, RTM_GETLINK with IFLA_TARGET_NETNSID), and addresses. */
 	int (*host)(struct bh_tc *t, struct bh_host **ret, struct bh_error *err);
+	/* The same for the links of the N ifindexes at LINKS alone, and, with ADDRS, all addresses: HOST, which was read by host(), is brought up
+	 * to date. 1 when anything in it changed, 0 when not, -errno when HOST is not to be believed any more: read all of it. */
+	int (*refresh)(struct bh_tc *t, struct bh_host *host, const int *links, size_t n, bool addrs, struct bh_error *err);
 	/* What is there of our IFBs, trees, redirects. */
 	int (*observe)(struct bh_tc *t, struct bh_shape **ret, struct bh_error *err);
 	/* Brings SEEN to WANTED in an order that never lets shaped traffic go nowhere or around. */
@@ -36,11 +39,22 @@ int bh_tc_new(struct bh_tc **ret, struct bh_error *err);
 int bh_tc_fake_new(struct bh_tc **ret);
 struct bh_host *bh_tc_fake_host(struct bh_tc *t);
 
-/* rtnetlink notifications: links, addresses, qdiscs. read() drains: 1 something that matters changed, 0 nothing, -ENOBUFS lost. */
+/* What rtnetlink told of: what it is now is read again, with refresh() and observe(). */
+#define BH_TC_NEWS_LINKS 64
+struct bh_tc_news {
+	int links[BH_TC_NEWS_LINKS];	/* ifindexes of links that came, went or changed, each once */
+	size_t n_links;
+	bool addrs;
+	bool shape;			/* qdiscs, classes, filters */
+	bool all;			/* lost notifications, or more links than there is room for: everything */
+};
+
+/* rtnetlink notifications: links, addresses, qdiscs. read() drains into RET: 1 something that matters changed, 0 nothing, -errno of
+ * the socket. */
 struct bh_tc_monitor;
 int bh_tc_monitor_new(struct bh_tc_monitor **ret, struct bh_error *err);
 int bh_tc_monitor_fd(const struct bh_tc_monitor *m);
-int bh_tc_monitor_read(struct bh_tc_monitor *m);
+int bh_tc_monitor_read(struct bh_tc_monitor *m, struct bh_tc_news *ret);
 void bh_tc_monitor_free(struct bh_tc_monitor *m);
 BH_DEFINE_FREEP(struct bh_tc_monitor, bh_tc_monitor_free)
 

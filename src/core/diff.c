@@ -316,6 +316,14 @@ bool bh_plan_only_sweeps(const struct bh_plan *p)
 	return true;
 }
 
+bool bh_plan_only_elems(const struct bh_plan *p)
+{
+	bh_vec_foreach(c, &p->changes)
+		if (c->kind != BH_DEL_ELEMS && c->kind != BH_ADD_ELEMS && c->kind != BH_FLUSH_SET)
+			return false;
+	return true;
+}
+
 /* How many elements of one change are written out. */
 #define ELEMS_SHOWN 8
 

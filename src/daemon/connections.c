@@ -278,11 +278,13 @@ static bool is_enforced(const struct bh_ruleset *seen)
 
 void bh_connections_found(struct bh_manager *m)
 {
-	if (m->found_known || !m->seen.ruleset)
+	const struct bh_ruleset *seen = bh_seen_ruleset(m);
+
+	if (m->found_known || !seen)
 		return;
 	m->found_known = true;
-	m->unenforced = !is_enforced(m->seen.ruleset);
-	if (!m->seen.ruleset->tables[BH_FAMILY_INET].present)
+	m->unenforced = !is_enforced(seen);
+	if (!seen->tables[BH_FAMILY_INET].present)
 		bh_connections_hooked(m);
 }
 

@@ -4,6 +4,7 @@
 #include "manager.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 
 #define POLL_USEC (4 * 1000000ULL)		/* what has no notifications is put back within 10 s, on a busy host too */
+#define OWNED_POLLS 16				/* about a minute */
 #define START_USEC (5 * 1000000ULL)		/* a runtime that neither answers nor fails is not waited for longer */
 #define RETRY_MIN_USEC (50 * 1000ULL)
 #define RETRY_MAX_USEC (5 * 1000000ULL)
@@ -18,6 +20,8 @@
 
 void bh_manager_dirty(struct bh_manager *m)
 {
+	if (!m->work.told_usec)
+		m->work.told_usec = bh_now_usec(CLOCK_MONOTONIC);
 	/* Fails only for a source that has been freed. */
 	(void)sd_event_source_set_enabled(m->dirty, SD_EVENT_ONESHOT);
 }
@@ -27,6 +31,17 @@ void bh_manager_host_changed(struct bh_manager *m)
 	bh_host_free(m->seen.host);
 	m->seen.host = NULL;
 	bh_manager_dirty(m);
+}
+
+void bh_manager_links_changed(struct bh_manager *m, const int *links, size_t n, bool addrs)
+{
+	int r = m->seen.host ? m->tc->ops->refresh(m->tc, m->seen.host, links, n, addrs, NULL) : 1;
+
+	m->seen.fresh = m->seen.fresh || r > 0;
+	if (r < 0)	/* it is read whole, and then it tells what is wrong */
+		bh_manager_host_changed(m);
+	else if (r > 0)
+		bh_manager_dirty(m);
 }
 
 bool bh_manager_settled(const struct bh_manager *m)
@@ -189,19 +204,45 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* Flags of bridges are told by nobody. Most of the time nothing has changed, and nothing follows. */
+static void look_at_host(struct bh_manager *m)
+{
+	struct bh_host *now = NULL;
+	bool same;
+
+	if (!m->seen.host || m->tc->ops->host(m->tc, &now, NULL) < 0) {
+		bh_manager_host_changed(m);
+		return;
+	}
+	same = bh_host_equal(now, m->seen.host);
+	bh_host_free(now);
+	if (!same)
+		bh_manager_host_changed(m);
+}
+
 static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct bh_manager *m = userdata;
+	bool no_br_netfilter = m->features.no_br_netfilter;
 
 	(void)usec;
 	if (sd_event_source_set_time_relative(source, POLL_USEC) >= 0)
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	bh_features_look(&m->features);
-	/* All but the host tells by itself; that it did is looked at less often. */
-	m->looked = !m->looked;
-	if (m->looked)
-		bh_seen_clear(&m->seen);
-	bh_manager_host_changed(m);
+	/* All but the host tells by itself; that it did is looked at less often. In tables that are ours nobody else can change anything. */
+	m->polls++;
+	if (m->polls % OWNED_POLLS == 0 || (m->polls % 2 == 0 && !(m->seen.as_wanted && bh_seen_ruleset(m) && bh_owner_holds(bh_seen_ruleset(m)))))
+		bh_seen_forget_ruleset(&m->seen);
+	if (m->polls % 2 == 0) {
+		bh_shape_free(m->seen.shape);
+		m->seen.shape = NULL;
+		bh_manager_host_changed(m);
+		(void)malloc_trim(0);	/* what a burst left in the heap's holes */
+	} else if (no_br_netfilter != m->features.no_br_netfilter || m->failures > 0) {
+		bh_manager_host_changed(m);
+	} else {
+		look_at_host(m);
+	}
 	return 0;
 }
 
@@ -226,8 +267,7 @@ static int on_nft(sd_event_source *source, int fd, uint32_t events, void *userda
 	if (bh_nft_monitor_read(m->nft_monitor) == 0)
 		return 0;
 	/* Changed by another, or lost: what is known of the kernel is worth nothing. */
-	bh_ruleset_free(m->seen.ruleset);
-	m->seen.ruleset = NULL;
+	bh_seen_forget_ruleset(&m->seen);
 	bh_manager_dirty(m);
 	return 0;
 }
@@ -235,15 +275,24 @@ static int on_nft(sd_event_source *source, int fd, uint32_t events, void *userda
 static int on_tc(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct bh_manager *m = userdata;
+	struct bh_tc_news news;
+	int r;
 
 	(void)source;
 	(void)fd;
 	(void)events;
-	if (bh_tc_monitor_read(m->tc_monitor) == 0)
+	r = bh_tc_monitor_read(m->tc_monitor, &news);
+	if (r == 0)
 		return 0;
-	bh_shape_free(m->seen.shape);
-	m->seen.shape = NULL;
-	bh_manager_host_changed(m);
+	if (r < 0 || news.all || news.shape) {
+		bh_shape_free(m->seen.shape);
+		m->seen.shape = NULL;
+		bh_manager_dirty(m);
+	}
+	if (r < 0 || news.all)
+		bh_manager_host_changed(m);
+	else if (news.n_links > 0 || news.addrs)
+		bh_manager_links_changed(m, news.links, news.n_links, news.addrs);
 	return 0;
 }
 
@@ -377,6 +426,7 @@ void bh_manager_free(struct bh_manager *m)
 		sd_event_source_disable_unref(*sources[i]);
 	bh_resolvers_clear(m);
 	bh_round_clear(&m->round);
+	bh_sources_bury(m);
 	bh_seen_clear(&m->seen);
 	bh_memory_clear(&m->memory);
 	bh_policy_free(m->config.policy);

@@ -45,10 +45,44 @@ struct bh_round {
 
 /* What the kernel was last seen to hold; NULL is "look again". */
 struct bh_seen {
-	struct bh_ruleset *ruleset;
+	struct bh_ruleset *ruleset;	/* bh_seen_ruleset() */
+	bool as_wanted;			/* instead of `ruleset`: what the last round wanted, which it was found to hold, or took */
 	struct bh_shape *shape;
 	struct bh_host *host;
+	bool fresh;			/* something of it was read since it was last in line */
 };
+
+/* Where the time of one change goes, in microseconds. */
+enum bh_stage {
+	BH_STAGE_LOOK,		/* reading what is not known of the kernel */
+	BH_STAGE_PLACE,
+	BH_STAGE_COMPILE,
+	BH_STAGE_COMPARE,
+	BH_STAGE_CAPS,
+	BH_STAGE_APPLY,		/* from the plan to the kernel's acknowledgement of the transaction */
+	BH_STAGE_VERIFY,	/* reading back what is not about elements alone */
+	BH_STAGE_MAX,
+};
+
+/* work.c: what the last look that changed the kernel's tables took. */
+struct bh_work {
+	uint64_t told_usec;		/* monotonic: when the first thing was heard that no look has dealt with; 0: nothing */
+	uint64_t mark_usec;		/* monotonic: the end of the last stage */
+	bool changed;			/* this one changed something */
+	uint64_t now[BH_STAGE_MAX];	/* of the one that is under way */
+	uint64_t waited_usec;		/* from being told to its begin */
+	struct {
+		uint64_t waited_usec;
+		uint64_t usec[BH_STAGE_MAX];
+		struct bh_nft_work nft;
+	} last;
+	uint64_t changes;		/* since the start */
+};
+void bh_work_begin(struct bh_manager *m);
+void bh_stage_end(struct bh_manager *m, enum bh_stage stage);
+void bh_work_end(struct bh_manager *m);
+/* For status: null before the first change. NULL for no memory. */
+json_t *bh_work_json(const struct bh_manager *m);
 
 struct bh_config_state {
 	struct bh_policy *policy;	/* NULL: the skeleton alone */
@@ -64,6 +98,8 @@ struct bh_told {
 	char *id, *zone;
 };
 void bh_told_clear(struct bh_told *t, size_t n);
+/* told.c: logs who of the round is in another zone than was told. Without memory for that it is told again next time. */
+void bh_told_moves(struct bh_manager *m);
 
 /* What on container bridges no runtime has explained yet. */
 struct bh_strange {
@@ -117,13 +153,16 @@ struct bh_manager {
 
 	struct bh_round round;		/* the last one built */
 	struct bh_seen seen;
+	struct bh_work work;
+	struct bh_inventory buried;	/* containers that the runtimes have changed or forgotten while the round has them */
+	bool deaf;			/* nft_monitor does not listen */
 	bool rules_hold;		/* the last look put every rule in place, whatever became of caps */
 	bool verified;			/* seen was equal to round when last read */
 	bool built;			/* a round was built since the start */
 	bool held;			/* what was found in the kernel is kept until a runtime answers */
 	bool started;			/* the runtimes' time to answer is over */
 	bool ready;
-	bool looked;			/* the last poll looked at everything, the next one only at what never tells */
+	unsigned polls;
 	bool once;			/* ends the loop when in sync */
 	unsigned failures;
 	char *problem;			/* of the last reconcile, or NULL */
@@ -177,6 +216,8 @@ int bh_manager_add_signals(struct bh_manager *m, struct bh_error *err);
 /* A runtime to follow. The source is the runtime's userdata, bh_source_message() its callback; runtime is set by the caller. */
 int bh_manager_add_source(struct bh_manager *m, const char *kind, const char *socket, struct bh_source **ret);
 void bh_source_message(void *userdata, const struct bh_runtime_msg *msg);
+/* No round has what is buried any more. */
+void bh_sources_bury(struct bh_manager *m);
 int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_error *err);
 
 /* Starts every runtime and the timers. */
@@ -186,6 +227,8 @@ int bh_manager_start(struct bh_manager *m, struct bh_error *err);
 void bh_manager_dirty(struct bh_manager *m);
 /* What was seen of links, addresses and resolvers is old: the same, with a fresh look at them. */
 void bh_manager_host_changed(struct bh_manager *m);
+/* The same for the N ifindexes at LINKS alone, and all addresses with ADDRS: only they are read, and where nothing has changed nothing follows. */
+void bh_manager_links_changed(struct bh_manager *m, const int *links, size_t n, bool addrs);
 
 /* What CLOCK (clock_gettime(2)) shows, in microseconds. */
 static inline uint64_t bh_now_usec(clockid_t clock)
@@ -239,6 +282,9 @@ int bh_look(struct bh_manager *m, struct bh_error *err);
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);
 void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);
+/* The tables' part of what was seen, NULL when it is not known. Dies with the round. */
+const struct bh_ruleset *bh_seen_ruleset(const struct bh_manager *m);
+void bh_seen_forget_ruleset(struct bh_seen *s);
 /* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
 bool bh_flags_undone(const struct bh_manager *m);
 

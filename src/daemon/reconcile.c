@@ -15,8 +15,23 @@ void bh_round_clear(struct bh_round *r)
 	bh_shape_free(r->shape);
 	bh_ruleset_free(r->wanted);
 	bh_placement_free(r->placement);	/* points into the inventory */
-	bh_inventory_free(r->inventory);
+	if (r->inventory) {
+		bh_vec_clear(&r->inventory->containers);	/* the sources' */
+		bh_inventory_free(r->inventory);
+	}
 	memset(r, 0, sizeof(*r));
+}
+
+const struct bh_ruleset *bh_seen_ruleset(const struct bh_manager *m)
+{
+	return m->seen.as_wanted ? m->round.wanted : m->seen.ruleset;
+}
+
+void bh_seen_forget_ruleset(struct bh_seen *s)
+{
+	bh_ruleset_free(s->ruleset);
+	s->ruleset = NULL;
+	s->as_wanted = false;
 }
 
 void bh_seen_clear(struct bh_seen *s)
@@ -27,20 +42,23 @@ void bh_seen_clear(struct bh_seen *s)
 	memset(s, 0, sizeof(*s));
 }
 
+/* Containers are borrowed: what they own stays until no round has them any more (source.c). */
 static int inventory_add(struct bh_inventory *to, const struct bh_inventory *from)
 {
-	bh_vec_foreach(n, &from->networks) {
+	size_t n = to->containers.n;
+
+	bh_vec_foreach(net, &from->networks) {
 		struct bh_network *copy = bh_vec_add(&to->networks);
 
-		if (!copy || bh_network_copy(copy, n) < 0)
+		if (!copy || bh_network_copy(copy, net) < 0)
 			return -ENOMEM;
 	}
-	bh_vec_foreach(c, &from->containers) {
-		struct bh_container *copy = bh_vec_add(&to->containers);
-
-		if (!copy || bh_container_copy(copy, c) < 0)
-			return -ENOMEM;
-	}
+	if (from->containers.n == 0)
+		return 0;
+	if (bh_vec_reserve_(&to->containers.v, &to->containers.cap, n + from->containers.n, sizeof(*to->containers.v)) < 0)
+		return -ENOMEM;
+	memcpy(&to->containers.v[n], from->containers.v, from->containers.n * sizeof(*from->containers.v));
+	to->containers.n += from->containers.n;
 	return 0;
 }
 
@@ -52,7 +70,7 @@ static int place(struct bh_manager *m, const struct bh_policy *policy, struct bh
 
 	if (r < 0 || m->built)
 		return r;
-	r = bh_ids_recover(&m->memory, round->placement, m->seen.ruleset, &again);
+	r = bh_ids_recover(&m->memory, round->placement, bh_seen_ruleset(m), &again);
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
 	if (!again)
@@ -77,11 +95,12 @@ bool bh_nobody_there(const struct bh_host *host)
 static void keep_flags(const struct bh_manager *m, struct bh_ruleset *wanted)
 {
 	static const enum bh_family judging[] = { BH_FAMILY_INET, BH_FAMILY_BRIDGE };
+	const struct bh_ruleset *ruleset = bh_seen_ruleset(m);
 
-	if (!m->seen.ruleset || bh_nobody_there(m->seen.host))
+	if (!ruleset || bh_nobody_there(m->seen.host))
 		return;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(judging); i++) {
-		const struct bh_table *seen = &m->seen.ruleset->tables[judging[i]];
+		const struct bh_table *seen = &ruleset->tables[judging[i]];
 		struct bh_table *t = &wanted->tables[judging[i]];
 
 		if (!seen->present || seen->flags & ~(uint32_t)BH_TABLE_PERSIST)
@@ -97,7 +116,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 	/* What the kernel remembers for us (which bridge flags were off) is taken from the last round where there is one: who flushes
 	 * the tables takes the kernel's memory with them. */
 	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features,
-		.seen = m->round.wanted ? m->round.wanted : m->seen.ruleset };
+		.seen = m->round.wanted ? m->round.wanted : bh_seen_ruleset(m) };
 	int r = round.inventory ? 0 : -ENOMEM;
 
 	bh_vec_foreach(s, &m->sources)
@@ -109,6 +128,7 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 		bh_fail(err, r, "out of memory");
 	if (r == 0 && policy) {
 		r = place(m, policy, &round, err);
+		bh_stage_end(m, BH_STAGE_PLACE);
 		in.inventory = round.inventory;
 		in.placement = round.placement;
 		if (r == 0)
@@ -134,7 +154,10 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 static int refresh_ruleset(struct bh_manager *m, struct bh_error *err)
 {
 	bool taken = false;
-	int r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
+	int r;
+
+	m->seen.as_wanted = false;
+	r = m->nft->ops->observe(m->nft, &m->seen.ruleset, err);
 
 	if (r == 0)
 		r = bh_owner_check(m->seen.ruleset, err);
@@ -156,6 +179,14 @@ int bh_look(struct bh_manager *m, struct bh_error *err)
 {
 	int r = 0;
 
+	if (m->deaf) {
+		r = bh_nft_monitor_listen(m->nft_monitor, true);
+		if (r < 0)
+			return bh_fail(err, r, "nftables notifications: %s", strerror(-r));
+		m->deaf = false;
+		bh_seen_forget_ruleset(&m->seen);
+	}
+	m->seen.fresh = m->seen.fresh || !m->seen.host || !m->seen.shape || !bh_seen_ruleset(m);
 	if (!m->seen.host) {
 		r = m->tc->ops->host(m->tc, &m->seen.host, err);
 		if (r == 0 && bh_resolvers_add(m) < 0) {
@@ -166,7 +197,7 @@ int bh_look(struct bh_manager *m, struct bh_error *err)
 	}
 	if (r == 0 && !m->seen.shape)
 		r = m->tc->ops->observe(m->tc, &m->seen.shape, err);
-	return r < 0 || m->seen.ruleset ? r : refresh_ruleset(m, err);
+	return r < 0 || bh_seen_ruleset(m) ? r : refresh_ruleset(m, err);
 }
 
 static void log_plan(struct bh_manager *m, int priority, const char *event, const struct bh_plan *plan)
@@ -232,17 +263,13 @@ static void log_drift(struct bh_manager *m, const char *what)
 
 /* What was in line and is not any more, with the same wanted, was changed by somebody else: counted, told; the round puts it back. (When
  * the wanted has moved too, it cannot be told from what a link takes with it when it goes.) */
-static int count_drift(struct bh_manager *m, const struct bh_round *next)
+static int count_drift(struct bh_manager *m, const struct bh_round *next, const struct bh_plan *plan)
 {
-	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
 	bool same = false, shape;
 	int r;
 
-	if (!m->verified || !m->round.wanted)
+	if (!m->verified || !m->round.wanted || !m->seen.fresh)
 		return 0;
-	r = bh_diff(next->wanted, m->seen.ruleset, &plan);
-	if (r < 0)
-		return r;
 	shape = !bh_shape_equal(next->shape, m->seen.shape);
 	if (bh_plan_only_sweeps(plan) && !shape && !bh_flags_undone(m))
 		return 0;
@@ -273,7 +300,7 @@ bool bh_manager_heard(const struct bh_manager *m)
  * what is open, nor may rules that somebody removed stay away, so without tables there is no waiting. */
 static bool must_hold(const struct bh_manager *m)
 {
-	if (!have_tables(m->seen.ruleset) || m->built)
+	if (m->built || !have_tables(bh_seen_ruleset(m)))
 		return false;
 	return !bh_manager_heard(m) || !bh_manager_settled(m);
 }
@@ -304,34 +331,76 @@ static int apply_flags(struct bh_manager *m, bool *ret_changed, struct bh_error 
 	return 0;
 }
 
-static int apply_rules(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
+/* Sets from which is swept what packets put there for containers that have gone: only a look tells what that is. */
+static bool has_swept_sets(const struct bh_ruleset *r)
 {
-	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
-	int r = bh_diff(m->round.wanted, m->seen.ruleset, &plan);
+	bh_vec_foreach(s, &r->tables[BH_FAMILY_INET].sets)
+		if ((s->flags & BH_SET_DYNAMIC) && !(s->flags & BH_SET_TIMEOUT))
+			return true;
+	return false;
+}
 
-	if (r < 0)
-		return bh_fail(err, r, "out of memory");
+/* What was in line, and took what it was told, is in line: elements that came or went are not read back, or a change would cost what the
+ * whole costs. The look that comes every 8 s reads them. */
+static bool is_as_wanted(const struct bh_manager *m, const struct bh_plan *plan)
+{
+	return m->verified && m->seen.as_wanted && bh_plan_only_elems(plan);
+}
+
+/* A large plan goes into the kernel while we do not listen, and is read back in any case. */
+#define MANY_ELEMS 1000
+
+static int transact(struct bh_manager *m, const struct bh_plan *plan, bool *ret_look, struct bh_error *err)
+{
+	size_t n = 0;
+	int r, e;
+
+	bh_vec_foreach(c, &plan->changes)
+		n += c->elems.n;
+	if (n < MANY_ELEMS || !m->nft_monitor)
+		return m->nft->ops->apply(m->nft, plan, err);
+	*ret_look = true;
+	if (bh_nft_monitor_listen(m->nft_monitor, false) < 0)
+		return m->nft->ops->apply(m->nft, plan, err);
+	r = m->nft->ops->apply(m->nft, plan, err);
+	e = bh_nft_monitor_listen(m->nft_monitor, true);
+	m->deaf = e < 0;
+	return r == 0 && e < 0 ? bh_fail(err, e, "nftables notifications: %s", strerror(-e)) : r;
+}
+
+static int apply_rules(struct bh_manager *m, struct bh_plan *plan, bool *ret_look, struct bh_error *err)
+{
+	int r;
+
 	if (plan->changes.n == 0)
 		return 0;
 	log_plan(m, LOG_DEBUG, BH_EVENT_CHANGE, plan);
-	*ret_changed = true;
-	return m->nft->ops->apply(m->nft, plan, err);
+	bh_stage_end(m, BH_STAGE_COMPARE);
+	r = transact(m, plan, ret_look, err);
+	bh_stage_end(m, BH_STAGE_APPLY);
+	m->work.changed = true;
+	*ret_look = *ret_look || r < 0 || !is_as_wanted(m, plan);
+	return r;
 }
 
 /* Caps fail alone: what is denied must not wait for a tree that cannot be made (a foreign link of its name, a kernel that
  * lost a module). Rules that would send packets to a tree that is not there are left out of this round. */
-static int without_trees(struct bh_manager *m, struct bh_error *err)
+static int without_trees(struct bh_manager *m, const struct bh_ruleset *seen, struct bh_plan **plan, struct bh_error *err)
 {
 	_cleanup_(bh_shape_freep) struct bh_shape *now = NULL;
 	int r = m->tc->ops->observe(m->tc, &now, err);
 
-	if (r == 0 && m->round.shape->present[BH_EGRESS] && !now->present[BH_EGRESS])
-		bh_shape_withdraw(m->round.wanted);
-	return r;
+	if (r < 0 || !m->round.shape->present[BH_EGRESS] || now->present[BH_EGRESS])
+		return r;
+	bh_shape_withdraw(m->round.wanted);
+	bh_plan_free(*plan);
+	*plan = NULL;
+	r = bh_diff(m->round.wanted, seen, plan);
+	return r < 0 ? bh_fail(err, r, "out of memory") : 0;
 }
 
 /* The trees are there before rules send packets to them, and go after no rule does. */
-static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
+static int apply(struct bh_manager *m, const struct bh_ruleset *seen, struct bh_plan **plan, bool *ret_changed, struct bh_error *err)
 {
 	_cleanup_(bh_shape_freep) struct bh_shape *both = NULL;
 	bool shape = !bh_shape_equal(m->round.shape, m->seen.shape);
@@ -344,11 +413,12 @@ static int apply(struct bh_manager *m, bool *ret_changed, struct bh_error *err)
 		if (r < 0)
 			return bh_fail(err, r, "out of memory");
 		if (m->tc->ops->apply(m->tc, both, m->seen.shape, &caps) < 0)
-			r = without_trees(m, err);
+			r = without_trees(m, seen, plan, err);
+		bh_stage_end(m, BH_STAGE_CAPS);
 	}
 	BH_FAULT("apply-trees");
 	if (r == 0)
-		r = apply_rules(m, ret_changed, err);
+		r = apply_rules(m, *plan, ret_changed, err);
 	BH_FAULT("apply-rules");
 	if (r == 0)
 		r = apply_flags(m, ret_changed, err);
@@ -407,64 +477,27 @@ static int verify(struct bh_manager *m, struct bh_error *err)
 	return 0;
 }
 
-/* The zone that was last told for a container; HINT is where it is when nothing moved. */
-static const char *told_zone(const struct bh_manager *m, const char *id, size_t hint)
-{
-	if (hint < m->told.n && bh_streq(m->told.v[hint].id, id))
-		return m->told.v[hint].zone;
-	bh_vec_foreach(t, &m->told)
-		if (bh_streq(t->id, id))
-			return t->zone;
-	return NULL;
-}
-
-void bh_told_clear(struct bh_told *t, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(t[i].id);
-		free(t[i].zone);
-	}
-}
-
-/* Tells who got which zone, once. Without memory for that it is told again next time. */
-static void log_moves(struct bh_manager *m)
-{
-	const struct bh_placement *p = m->round.placement;
-	BH_VEC(struct bh_told) now = {0};
-	size_t i = 0;
-
-	if (!p)
-		return;
-	bh_vec_foreach(member, &p->members) {
-		const struct bh_zone_inst *zone = &p->insts.v[member->inst];
-		const struct bh_container *c = member->container;
-		struct bh_told *t;
-
-		if (!bh_streq(told_zone(m, c->id, i++), zone->name))
-			bh_log_container(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED,
-				c->id, zone->name, "container %s is in zone %s: %s", c->name ? c->name : c->id, zone->name,
-				member->reason ? member->reason : "");
-		t = bh_vec_add(&now);
-		if (t && (bh_strdup(&t->id, c->id) < 0 || bh_strdup(&t->zone, zone->name) < 0))
-			break;
-	}
-	bh_told_clear(m->told.v, m->told.n);
-	bh_vec_clear(&m->told);
-	m->told.v = now.v;
-	m->told.n = now.n;
-	m->told.cap = now.cap;
-}
-
-/* NEXT takes the place of the last round. */
-static void round_replace(struct bh_manager *m, struct bh_round *next)
+/* NEXT takes the place of the last round. What was seen, and the plan, may be part of that one: it is handed back. */
+static struct bh_round round_replace(struct bh_manager *m, struct bh_round *next)
 {
 	struct bh_round old = m->round;
 
 	m->round = *next;
 	m->built = true;
 	memset(next, 0, sizeof(*next));
-	log_moves(m);
-	bh_round_clear(&old);
+	bh_told_moves(m);
+	return old;
+}
+
+/* In line: what the kernel holds is what is wanted, and one copy of that is enough. But of what packets put into it only a look tells. */
+static void settle(struct bh_manager *m)
+{
+	m->verified = true;
+	m->seen.fresh = false;
+	if (m->seen.as_wanted || has_swept_sets(m->round.wanted))
+		return;
+	bh_seen_forget_ruleset(&m->seen);
+	m->seen.as_wanted = true;
 }
 
 /* Nothing of ours is in the kernel and the policy cannot be put there: closed is better than open. */
@@ -482,14 +515,45 @@ static void close_at_least(struct bh_manager *m)
 	bh_round_clear(&skeleton);
 }
 
+static int reconcile(struct bh_manager *m, struct bh_round *next, struct bh_plan **plan, struct bh_error *err)
+{
+	_cleanup_(bh_round_clear) struct bh_round old = {0};
+	const struct bh_ruleset *seen = bh_seen_ruleset(m);
+	bool look = false;
+	int r = bh_round_build(m, m->config.policy, next, err);
+
+	bh_stage_end(m, BH_STAGE_COMPILE);
+	BH_FAULT("built");
+	if (r == 0 && bh_diff(next->wanted, seen, plan) < 0)
+		r = bh_fail(err, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = count_drift(m, next, *plan);
+	if (r < 0)
+		return r;
+	old = round_replace(m, next);
+	bh_connections_first(m);
+	bh_stage_end(m, BH_STAGE_COMPARE);
+	r = apply(m, seen, plan, &look, err);
+	bh_round_clear(&old);
+	bh_sources_bury(m);
+	BH_FAULT("applied");
+	if (r == 0 && (look || !m->verified))
+		r = verify(m, err);
+	bh_stage_end(m, BH_STAGE_VERIFY);
+	BH_FAULT("verified");
+	return r;
+}
+
 int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 {
+	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
 	struct bh_round next = {0};
-	bool changed = false;
 	int r;
 
+	bh_work_begin(m);
 	m->rules_hold = false;
 	r = bh_look(m, err);
+	bh_stage_end(m, BH_STAGE_LOOK);
 	if (r == 0)
 		bh_connections_found(m);
 	m->held = r == 0 && must_hold(m);
@@ -497,21 +561,10 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 	if (m->held)
 		return 0;
 	if (r == 0)
-		r = bh_round_build(m, m->config.policy, &next, err);
-	BH_FAULT("built");
-	if (r == 0)
-		r = count_drift(m, &next);
+		r = reconcile(m, &next, &plan, err);
 	if (r == 0) {
-		round_replace(m, &next);
-		bh_connections_first(m);
-		r = apply(m, &changed, err);
-	}
-	BH_FAULT("applied");
-	if (r == 0 && (changed || !m->verified))
-		r = verify(m, err);
-	BH_FAULT("verified");
-	if (r == 0) {
-		m->verified = true;
+		settle(m);
+		bh_work_end(m);
 		r = bh_strange_look(m);
 		return r < 0 ? bh_fail(err, r, "out of memory") : 0;
 	}

@@ -38,15 +38,50 @@ int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_er
 	return bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
 }
 
-static void container_gone(struct bh_inventory *i, const char *id)
+/* The round borrows containers (bh_round_build()): one that it may have is freed when the round goes. Room for N more is made first, so that
+ * nothing can fail half-way. */
+#define BURIED_MAX 65536
+
+static int grave_dig(struct bh_manager *m, size_t n)
+{
+	/* A kernel that cannot be looked at for long keeps its last round; it is not worth any memory. */
+	if (m->buried.containers.n > BURIED_MAX) {
+		bh_round_clear(&m->round);
+		m->verified = false;
+		bh_sources_bury(m);
+	}
+	return bh_vec_reserve_(&m->buried.containers.v, &m->buried.containers.cap, m->buried.containers.n + n,
+		sizeof(*m->buried.containers.v));
+}
+
+static void bury(struct bh_manager *m, struct bh_container *c)
+{
+	if (m->round.inventory)
+		m->buried.containers.v[m->buried.containers.n++] = *c;
+	else
+		bh_container_clear(c);
+	memset(c, 0, sizeof(*c));
+}
+
+void bh_sources_bury(struct bh_manager *m)
+{
+	bh_vec_foreach(c, &m->buried.containers)
+		bh_container_clear(c);
+	bh_vec_clear(&m->buried.containers);
+}
+
+static int container_gone(struct bh_manager *m, struct bh_inventory *i, const char *id)
 {
 	struct bh_container *c = bh_inventory_container(i, id);
 
 	if (!c)
-		return;
-	bh_container_clear(c);
+		return 0;
+	if (grave_dig(m, 1) < 0)
+		return -ENOMEM;
+	bury(m, c);
 	memmove(c, c + 1, (size_t)(i->containers.v + i->containers.n - (c + 1)) * sizeof(*c));
 	i->containers.n--;
+	return 0;
 }
 
 static void network_gone(struct bh_inventory *i, const char *id)
@@ -60,15 +95,33 @@ static void network_gone(struct bh_inventory *i, const char *id)
 	i->networks.n--;
 }
 
-static int container_set(struct bh_inventory *i, const struct bh_container *c)
+/* Whether only its process is new, of which no rule speaks. Of ten thousand that are found running each is told once more for that. */
+static bool only_pid_differs(const struct bh_container *old, const struct bh_container *now)
+{
+	struct bh_container as_old = *now;
+
+	as_old.pid = old->pid;
+	return bh_container_equal(old, &as_old);
+}
+
+/* 0, 1 when nothing follows from it, or -ENOMEM. */
+static int container_set(struct bh_manager *m, struct bh_inventory *i, const struct bh_container *c)
 {
 	struct bh_container *old = bh_inventory_container(i, c->id), copy = {0};
-	int r = bh_container_copy(&copy, c);
+	int r;
 
+	if (old && only_pid_differs(old, c)) {
+		old->pid = c->pid;
+		return 1;
+	}
+	r = old ? grave_dig(m, 1) : 0;
+
+	if (r == 0)
+		r = bh_container_copy(&copy, c);
 	if (r < 0)
 		return r;
 	if (old) {	/* in its place: the order is the order of status */
-		bh_container_clear(old);
+		bury(m, old);
 		*old = copy;
 		return 0;
 	}
@@ -147,18 +200,22 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 		r = source_state(s, msg);
 		break;
 	case BH_RUNTIME_MSG_SNAPSHOT:
-		r = bh_inventory_copy(&copy, msg->inventory);
+		r = grave_dig(s->manager, s->inventory->containers.n);
+		if (r == 0)
+			r = bh_inventory_copy(&copy, msg->inventory);
 		if (r == 0) {
+			bh_vec_foreach(c, &s->inventory->containers)
+				bury(s->manager, c);
 			bh_inventory_free(s->inventory);
 			s->inventory = copy;
 			s->heard = true;
 		}
 		break;
 	case BH_RUNTIME_MSG_CONTAINER:
-		r = container_set(s->inventory, msg->container);
+		r = container_set(s->manager, s->inventory, msg->container);
 		break;
 	case BH_RUNTIME_MSG_GONE:
-		container_gone(s->inventory, msg->id);
+		r = container_gone(s->manager, s->inventory, msg->id);
 		break;
 	case BH_RUNTIME_MSG_NETWORK:
 		r = network_set(s->inventory, msg->network);
@@ -173,5 +230,6 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 		if (s->runtime && s->runtime->ops->resync)
 			s->runtime->ops->resync(s->runtime);
 	}
-	bh_manager_dirty(s->manager);
+	if (r <= 0)
+		bh_manager_dirty(s->manager);
 }

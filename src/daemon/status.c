@@ -358,9 +358,9 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 		return r;
 	sync = in_sync(m, seen, shape);
 	inet = &seen->tables[BH_FAMILY_INET];
-	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
+	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
-		"owned", bh_owner_holds(seen), "runtimes", runtimes_json(m), "zones",
+		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen),
 		"denials", bh_denials_list(m, DENIALS_MAX));
 	if (!sync && m->verified) {	/* the monitors tell too, but nobody should see the same drift twice */

@@ -13,8 +13,29 @@ void bh_host_free(struct bh_host *h)
 	free(h);
 }
 
+bool bh_host_equal(const struct bh_host *a, const struct bh_host *b)
+{
+	return a->links.n == b->links.n && a->addrs.n == b->addrs.n &&
+		(a->links.n == 0 || memcmp(a->links.v, b->links.v, a->links.n * sizeof(*a->links.v)) == 0) &&
+		(a->addrs.n == 0 || memcmp(a->addrs.v, b->addrs.v, a->addrs.n * sizeof(*a->addrs.v)) == 0);
+}
+
 const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex)
 {
+	size_t lo = 0, hi = h->links.n;
+
+	/* as the kernel lists them, sorted */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct bh_link *l = &h->links.v[mid];
+
+		if (l->ifindex == ifindex)
+			return l;
+		if (l->ifindex < ifindex)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
 	bh_vec_foreach(l, &h->links)
 		if (l->ifindex == ifindex)
 			return l;

@@ -141,6 +141,9 @@ int nft_apply(struct nft_kernel *k, const struct bh_plan *plan, struct bh_error 
 	if (nft_batch_end(&b) < 0)
 		return bh_fail(err, -ENOMEM, "no memory for the transaction");
 	k->socket.seq = b.seq;
+	k->nft.last = (struct bh_nft_work){.bytes = b.n, .messages = b.items.n};
+	bh_vec_foreach(c, &plan->changes)
+		k->nft.last.elements += c->elems.n;
 	/* ERESTART and EAGAIN say that another transaction came between, not that ours is wrong. Our batches name no
 	 * generation, because other programs' tables change all the time: the plan's own names and NLM_F_EXCL tell
 	 * whether the kernel is what was seen. */

@@ -33,7 +33,7 @@ static int filter_own(int fd, uint32_t portid)
 int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct bh_error *err)
 {
 	_cleanup_(bh_nft_monitor_freep) struct bh_nft_monitor *m = calloc(1, sizeof(*m));
-	int r, fd, group = NFNLGRP_NFTABLES;
+	int r, fd;
 
 	if (!m)
 		return bh_fail(err, -ENOMEM, "no memory");
@@ -45,10 +45,19 @@ int bh_nft_monitor_new(struct bh_nft *own, struct bh_nft_monitor **ret, struct b
 	r = m->own ? filter_own(fd, m->own) : 0;
 	if (r < 0)
 		return bh_fail(err, r, "nftables notifications: %s", strerror(-r));
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-		return bh_fail(err, -errno, "nftables notifications: %s", strerror(errno));
+	r = bh_nft_monitor_listen(m, true);
+	if (r < 0)
+		return bh_fail(err, r, "nftables notifications: %s", strerror(-r));
 	*ret = bh_take(m);
 	return 0;
+}
+
+int bh_nft_monitor_listen(struct bh_nft_monitor *m, bool on)
+{
+	int group = NFNLGRP_NFTABLES;
+
+	return setsockopt(mnl_socket_get_fd(m->socket.nl), SOL_NETLINK, on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
+		       sizeof(group)) < 0 ? -errno : 0;
 }
 
 int bh_nft_monitor_fd(const struct bh_nft_monitor *m)

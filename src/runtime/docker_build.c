@@ -95,7 +95,7 @@ int bh_docker_model_tell_builds(struct bh_docker_model *m)
 		struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_CONTAINER, .container = c};
 		const struct bh_container *told = build_find(&old, c);
 
-		if (!told || !bh_docker_container_equal(told, c))
+		if (!told || !bh_container_equal(told, c))
 			m->fn(m->userdata, &msg);
 	}
 	return 0;

@@ -104,7 +104,6 @@ int bh_docker_model_snapshot(struct bh_docker_model *m);
 int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *c);
 int bh_docker_model_tell_network(struct bh_docker_model *m, struct bh_docker_net *n);
 int bh_docker_endpoint_copy(struct bh_container *dst, const struct bh_endpoint *src);	/* appended */
-bool bh_docker_container_equal(const struct bh_container *a, const struct bh_container *b);
 /* The endpoint of a container in a network, or NULL. */
 struct bh_docker_attachment *bh_docker_net_find(const struct bh_docker_net *n, const char *container);
 

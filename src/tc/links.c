@@ -132,7 +132,7 @@ static int by_ifindex(const void *a, const void *b)
 	return (x->link.ifindex > y->link.ifindex) - (x->link.ifindex < y->link.ifindex);
 }
 
-static struct link_msg *find_msg(struct reading *r, int ifindex)
+static struct link_msg *find_msg(const struct reading *r, int ifindex)
 {
 	const struct link_msg key = { .link.ifindex = ifindex };
 
@@ -236,15 +236,21 @@ static int read_peers(struct bh_nl *n, struct reading *r)
 	return 0;
 }
 
+/* Who is a port of something else than a bridge is nobody's port. */
+static void judge_master(const struct reading *r, struct link_msg *m)
+{
+	const struct link_msg *master = m->link.master ? find_msg(r, m->link.master) : NULL;
+
+	if (!master || master->link.kind != BH_LINK_BRIDGE)
+		m->link.master = 0;
+}
+
 static int move_links(struct reading *r)
 {
 	if (r->msgs.n)
 		qsort(r->msgs.v, r->msgs.n, sizeof(*r->msgs.v), by_ifindex);
 	bh_vec_foreach(m, &r->msgs) {
-		const struct link_msg *master = m->link.master ? find_msg(r, m->link.master) : NULL;
-
-		if (!master || master->link.kind != BH_LINK_BRIDGE)
-			m->link.master = 0;
+		judge_master(r, m);
 		if (bh_vec_push(&r->host->links, m->link) < 0)
 			return -ENOMEM;
 	}
@@ -302,6 +308,146 @@ int bh_tc_read_links(struct bh_nl *n, struct bh_host **ret)
 		return e;
 	*ret = bh_take(host);
 	return 0;
+}
+
+static int on_one_link(const struct nlmsghdr *h, void *arg)
+{
+	int r = parse_link(h, arg);
+
+	return r < 0 ? r : 0;
+}
+
+static int one_link(struct bh_nl *n, int nsid, int ifindex, struct link_msg *ret)
+{
+	const struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
+	_cleanup_(bh_nl_msg_freep) struct nl_msg *m = bh_nl_msg(RTM_GETLINK, 0, &ifi, sizeof(ifi));
+
+	if (!m || nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) < 0)
+		return -ENOMEM;
+	if (nsid >= 0 && nla_put_s32(m, IFLA_TARGET_NETNSID, nsid) < 0)
+		return -ENOMEM;
+	return bh_nl_ask(n, m, on_one_link, ret);
+}
+
+/* The other end of the veth M, as read_peers() tells it. A namespace that cannot be read leaves it unknown. */
+static int one_peer(struct bh_nl *n, struct link_msg *m)
+{
+	struct link_msg peer = { 0 };
+	int e;
+
+	if (m->link.kind != BH_LINK_VETH || m->peer_nsid < 0)
+		return 0;
+	m->link.peer_nsid = m->peer_nsid;
+	e = one_link(n, m->peer_nsid, m->peer_link, &peer);
+	if (e == -ENOMEM || e == -ENOBUFS || e == -ETIMEDOUT)
+		return e;
+	if (e < 0 || peer.link.kind != BH_LINK_VETH || peer.link.ifindex != m->peer_link || peer.peer_link != m->link.ifindex)
+		return 0;
+	m->link.has_peer = true;
+	m->link.peer_ifindex = peer.link.ifindex;
+	m->link.peer_mac = peer.link.mac;
+	return 0;
+}
+
+/* The place of IFINDEX among the links, which are sorted, or where it would be. */
+static size_t link_place(const struct bh_host *h, int ifindex)
+{
+	size_t lo = 0, hi = h->links.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (h->links.v[mid].ifindex < ifindex)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void link_gone(struct bh_host *h, size_t at)
+{
+	h->links.n--;
+	memmove(&h->links.v[at], &h->links.v[at + 1], (h->links.n - at) * sizeof(*h->links.v));
+}
+
+/* 1: HOST has changed. */
+static int refresh_link(struct bh_nl *n, struct bh_host *host, int ifindex)
+{
+	size_t at = link_place(host, ifindex);
+	bool there = at < host->links.n && host->links.v[at].ifindex == ifindex;
+	struct link_msg m = { 0 };
+	const struct bh_link *master;
+	int e = one_link(n, -1, ifindex, &m);
+
+	if (e == -ENODEV) {
+		if (there)
+			link_gone(host, at);
+		return there;
+	}
+	if (e == 0 && m.link.ifindex != ifindex)
+		e = -EBADMSG;
+	if (e == 0)
+		e = one_peer(n, &m);
+	if (e < 0)
+		return e;
+	master = m.link.master ? bh_host_link(host, m.link.master) : NULL;
+	if (!master || master->kind != BH_LINK_BRIDGE)
+		m.link.master = 0;
+	if (there && memcmp(&host->links.v[at], &m.link, sizeof(m.link)) == 0)
+		return 0;
+	if (!there) {
+		if (!bh_vec_add(&host->links))
+			return -ENOMEM;
+		memmove(&host->links.v[at + 1], &host->links.v[at], (host->links.n - 1 - at) * sizeof(m.link));
+	}
+	host->links.v[at] = m.link;
+	return 1;
+}
+
+static bool addrs_equal(const struct bh_host *a, const struct bh_host *b)
+{
+	return a->addrs.n == b->addrs.n && (a->addrs.n == 0 || memcmp(a->addrs.v, b->addrs.v, a->addrs.n * sizeof(*a->addrs.v)) == 0);
+}
+
+static int refresh_addrs(struct bh_nl *n, struct bh_host *host)
+{
+	struct bh_host now = { 0 };
+	struct reading r = { .host = &now };
+	int e = -EINTR;
+	bool changed;
+
+	for (int i = 0; i < BH_NL_DUMP_TRIES && e == -EINTR; i++) {
+		now.addrs.n = 0;
+		e = dump_addrs(n, &r);
+	}
+	changed = e == 0 && !addrs_equal(host, &now);
+	if (changed) {
+		bh_vec_clear(&host->addrs);
+		host->addrs.v = now.addrs.v;
+		host->addrs.n = now.addrs.n;
+		host->addrs.cap = now.addrs.cap;
+	} else {
+		bh_vec_clear(&now.addrs);
+	}
+	return e < 0 ? e : changed;
+}
+
+int bh_tc_refresh_host(struct bh_nl *n, struct bh_host *host, const int *links, size_t n_links, bool addrs, struct bh_error *err)
+{
+	int changed = 0, e = 0;
+
+	/* A bridge may be told of after its ports, which without it are nobody's: a second pass puts them right. */
+	for (int pass = 0; pass < (n_links > 1 ? 2 : 1); pass++)
+		for (size_t i = 0; i < n_links && e >= 0; i++) {
+			e = refresh_link(n, host, links[i]);
+			changed |= e > 0;
+		}
+	if (e >= 0 && addrs) {
+		e = refresh_addrs(n, host);
+		changed |= e > 0;
+	}
+	return e < 0 ? bh_fail(err, e, "cannot read links and addresses: %s", strerror(-e)) : changed;
 }
 
 static int on_nsid(const struct nlmsghdr *h, void *arg)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notifications of rtnetlink. They only mark dirty: what has become of things is read again. */
+/* Notifications of rtnetlink. They only say what to look at: what has become of it is read again. */
 #include <bulkhead/tc.h>
 
 #include <errno.h>
@@ -55,40 +55,61 @@ int bh_tc_monitor_fd(const struct bh_tc_monitor *m)
 	return m->fd;
 }
 
-/* Port states of bridges come as link messages of family AF_BRIDGE and change nothing for us. */
-static bool matters(const struct nlmsghdr *h)
+static void note_link(const struct nlmsghdr *h, struct bh_tc_news *ret)
+{
+	const struct ifinfomsg *ifi = NLMSG_DATA(h);
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*ifi))) {
+		ret->all = true;
+		return;
+	}
+	/* Port states of bridges come as link messages of family AF_BRIDGE and change nothing for us. */
+	if (ifi->ifi_family == AF_BRIDGE)
+		return;
+	for (size_t i = 0; i < ret->n_links; i++)
+		if (ret->links[i] == ifi->ifi_index)
+			return;
+	if (ret->n_links == BH_TC_NEWS_LINKS)
+		ret->all = true;
+	else
+		ret->links[ret->n_links++] = ifi->ifi_index;
+}
+
+static void note(const struct nlmsghdr *h, struct bh_tc_news *ret)
 {
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		return h->nlmsg_len < NLMSG_LENGTH(sizeof(struct ifinfomsg)) ||
-			((const struct ifinfomsg *)NLMSG_DATA(h))->ifi_family != AF_BRIDGE;
+		note_link(h, ret);
+		return;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
+		ret->addrs = true;
+		return;
 	case RTM_NEWQDISC:
 	case RTM_DELQDISC:
 	case RTM_NEWTCLASS:
 	case RTM_DELTCLASS:
 	case RTM_NEWTFILTER:
 	case RTM_DELTFILTER:
-		return true;
+		ret->shape = true;
+		return;
 	default:
-		return false;
+		return;
 	}
 }
 
-static bool any_matters(const unsigned char *buf, size_t len)
+static void note_all(const unsigned char *buf, size_t len, struct bh_tc_news *ret)
 {
 	for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len))
-		if (matters(h))
-			return true;
-	return false;
+		note(h, ret);
 }
 
-int bh_tc_monitor_read(struct bh_tc_monitor *m)
+int bh_tc_monitor_read(struct bh_tc_monitor *m, struct bh_tc_news *ret)
 {
 	struct sockaddr_nl from;
-	bool changed = false, lost = false;
+
+	memset(ret, 0, sizeof(*ret));
 
 	for (;;) {
 		socklen_t size = sizeof(from);
@@ -97,7 +118,7 @@ int bh_tc_monitor_read(struct bh_tc_monitor *m)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == ENOBUFS) {
-			lost = true;	/* and go on: what is queued is still to be drained */
+			ret->all = true;	/* and go on: what is queued is still to be drained */
 			continue;
 		}
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -106,12 +127,12 @@ int bh_tc_monitor_read(struct bh_tc_monitor *m)
 			return -errno;
 		if (from.nl_pid != 0)
 			continue;
-		if ((size_t)n > sizeof(m->buf) || any_matters(m->buf, (size_t)n))
-			changed = true;
+		if ((size_t)n > sizeof(m->buf))
+			ret->all = true;
+		else
+			note_all(m->buf, (size_t)n, ret);
 	}
-	if (lost)
-		return -ENOBUFS;
-	return changed ? 1 : 0;
+	return ret->all || ret->addrs || ret->shape || ret->n_links > 0;
 }
 
 void bh_tc_monitor_free(struct bh_tc_monitor *m)

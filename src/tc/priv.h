@@ -28,6 +28,8 @@ struct bh_tc_kernel {
 /* links.c: everything, and links alone without peers. The second returns -errno, -EINTR for "repeat". */
 int bh_tc_read_host(struct bh_nl *n, struct bh_host **ret, struct bh_error *err);
 int bh_tc_read_links(struct bh_nl *n, struct bh_host **ret);
+/* See refresh in struct bh_tc_ops. */
+int bh_tc_refresh_host(struct bh_nl *n, struct bh_host *host, const int *links, size_t n_links, bool addrs, struct bh_error *err);
 /* The nsid of a process, see bh_tc_nsid_of_pid(). */
 int bh_tc_read_nsid(struct bh_nl *n, pid_t pid);
 

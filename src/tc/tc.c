@@ -15,6 +15,11 @@ static int kernel_host(struct bh_tc *t, struct bh_host **ret, struct bh_error *e
 	return bh_tc_read_host(&kernel_of(t)->nl, ret, err);
 }
 
+static int kernel_refresh(struct bh_tc *t, struct bh_host *host, const int *links, size_t n, bool addrs, struct bh_error *err)
+{
+	return bh_tc_refresh_host(&kernel_of(t)->nl, host, links, n, addrs, err);
+}
+
 static int kernel_observe(struct bh_tc *t, struct bh_shape **ret, struct bh_error *err)
 {
 	return bh_tc_read_shape(&kernel_of(t)->nl, &kernel_of(t)->kinds, ret, err);
@@ -43,6 +48,7 @@ static void kernel_free(struct bh_tc *t)
 
 static const struct bh_tc_ops kernel_ops = {
 	.host = kernel_host,
+	.refresh = kernel_refresh,
 	.observe = kernel_observe,
 	.apply = kernel_apply,
 	.bridge_calls = kernel_bridge_calls,

@@ -483,6 +483,49 @@ static void test_ten_thousand_elements(void **state)
 	bh_nft_free(n);
 }
 
+/* The bytes of a transaction that changes one element beside N. */
+static size_t bytes_of_one(uint32_t n_elems)
+{
+	struct bh_nft *n = kernel_new();
+	struct bh_ruleset *wanted = observe(n), *seen = observe(n);
+	struct bh_set *s = bh_table_set(&wanted->tables[BH_FAMILY_INET], "zone4");
+	struct bh_error err = {0};
+	struct bh_plan *p;
+	size_t bytes;
+
+	s->elems.n = 0;
+	many(s, n_elems);
+	bh_ruleset_sort(wanted);
+	p = plan_new(wanted, seen);
+	assert_int_equal(n->ops->apply(n, p, &err), 0);
+	bh_plan_free(p);
+	bh_ruleset_free(seen);
+	seen = observe(n);
+	s->elems.v[7].value ^= 1;
+	p = plan_new(wanted, seen);
+	assert_int_equal(n->ops->apply(n, p, &err), 0);
+	bytes = n->last.bytes;
+	assert_int_equal(n->last.elements, 2);
+	bh_plan_free(p);
+	bh_ruleset_free(seen);
+	bh_ruleset_free(wanted);
+	bh_nft_free(n);
+	return bytes;
+}
+
+/* What a change sends depends on the change alone. */
+static void test_bytes_of_one_element(void **state)
+{
+	size_t beside_ten, beside_many;
+
+	(void)state;
+	nft_load(forms);
+	beside_ten = bytes_of_one(10);
+	beside_many = bytes_of_one(10000);
+	assert_int_equal(beside_ten, beside_many);
+	assert_true(beside_many > 0 && beside_many < 512);
+}
+
 /* Counts of packets come back with their elements. */
 static void test_counters(void **state)
 {
@@ -666,6 +709,7 @@ int main(void)
 		cmocka_unit_test_setup(test_drift_between_observe_and_apply, netns_setup),
 		cmocka_unit_test_setup(test_forged_answers, netns_setup),
 		cmocka_unit_test_setup(test_ten_thousand_elements, netns_setup),
+		cmocka_unit_test_setup(test_bytes_of_one_element, netns_setup),
 		cmocka_unit_test_setup(test_counters, netns_setup),
 		cmocka_unit_test_setup(test_a_dump_is_never_a_mixture, netns_setup),
 		cmocka_unit_test_setup(test_a_growing_set_is_read_whole, netns_setup),

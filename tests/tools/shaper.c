@@ -241,6 +241,7 @@ static int wait_for_change(void)
 	_cleanup_(bh_tc_monitor_freep) struct bh_tc_monitor *m = NULL;
 	struct bh_error err = { 0 };
 	struct pollfd p = { .events = POLLIN };
+	struct bh_tc_news news;
 
 	if (bh_tc_monitor_new(&m, &err) < 0)
 		return die("monitor", &err);
@@ -251,7 +252,7 @@ static int wait_for_change(void)
 		puts("nothing");
 		return 0;
 	}
-	printf("%d\n", bh_tc_monitor_read(m));
+	printf("%d\n", bh_tc_monitor_read(m, &news));
 	return 0;
 }
 

@@ -145,6 +145,7 @@ struct fixture {
 };
 
 static unsigned applied;
+static unsigned observed;	/* times that the tables were read */
 static int apply_fails;
 static bool policy_refused;	/* the kernel takes the skeleton alone */
 
@@ -159,6 +160,12 @@ static int counted_apply(struct bh_nft *n, const struct bh_plan *plan, struct bh
 			return bh_fail(err, -EOPNOTSUPP, "no such set here");
 	applied++;
 	return fake_ops->apply(n, plan, err);
+}
+
+static int counted_observe(struct bh_nft *n, struct bh_ruleset **ret, struct bh_error *err)
+{
+	observed++;
+	return fake_ops->observe(n, ret, err);
 }
 
 static void write_config(struct fixture *f, const char *text)
@@ -232,6 +239,7 @@ static int setup(void **state)
 	fake_ops = f->real = f->nft->ops;
 	f->counting = *f->real;
 	f->counting.apply = counted_apply;
+	f->counting.observe = counted_observe;
 	f->nft->ops = &f->counting;
 	applied = 0;
 	apply_fails = 0;
@@ -589,6 +597,38 @@ static void test_runtime_goes_and_comes(void **state)
 	turn(f);
 	assert_int_equal(members_in_kernel(f), 1);
 	assert_state(f, "enforcing");
+}
+
+/* What was in line and took a change of elements is not read back; what a look finds then is what was thought. */
+static void test_a_change_is_not_read_back(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_container c = {0};
+	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_CONTAINER, .container = &c };
+	uint64_t changes;
+
+	daemon_with(f, 2);
+	container_init(&c, "extra", "web", 77);
+	applied = observed = 0;
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+	turn(f);
+	assert_int_equal(applied, 1);
+	assert_int_equal(observed, 0);
+	assert_int_equal(members_in_kernel(f), 3);
+	changes = f->m->work.changes;
+	c.pid = 4242;	/* nothing follows from a process */
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+	turn(f);
+	assert_int_equal(applied, 1);
+	assert_int_equal(f->docker->inventory->containers.v[2].pid, 4242);
+	observed = 0;
+	bh_seen_clear(&f->m->seen);
+	bh_manager_run(f->m);
+	assert_int_equal(observed, 1);
+	assert_int_equal(applied, 1);
+	assert_int_equal(f->m->repairs, 0);
+	assert_int_equal(f->m->work.changes, changes);
+	bh_container_clear(&c);
 }
 
 static void test_single_messages(void **state)
@@ -971,6 +1011,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restart_without_runtime, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload_without_runtime, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runtime_goes_and_comes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_change_is_not_read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_single_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drift_is_repaired, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_orphans_are_taken_over, setup, teardown),
