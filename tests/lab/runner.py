@@ -127,7 +127,7 @@ def from_tree(known):
 
 
 def run(program, totals, tier, prefix=()):
-    root = program.room in ("netns", "integration")
+    root = program.room in ("netns", "integration", "kernels")
     env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "BH_TIER": tier,
            "BH_BUILD": str(BUILD / "plain"), "BH_UNIT": str(BUILD / "asan"), "PYTHONDONTWRITEBYTECODE": "1",
            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -210,7 +210,7 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
         # program as it is shipped
         # the fault points of tests/integration/test_kill.py are in the first alone
         if not build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
-                                      "-Dbuildtype=debugoptimized"], totals):
+                                      "-Dbuildtype=debugoptimized", "-Doptimization=1"], totals):
             return
         programs = from_meson(BUILD / "asan")
     programs += from_tree(programs)

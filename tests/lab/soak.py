@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The long tier: tests with large counts, valgrind, fuzzing, mutations; a result file."""
+"""The long tier: tests with large counts, valgrind, fuzzing, mutations, machines of their own; a result file."""
 import datetime
 import os
 import pathlib
@@ -12,7 +12,7 @@ import time
 import runner
 
 TOP = runner.TOP
-PARTS = ("tests", "valgrind", "fuzz", "mutations")
+PARTS = ("tests", "valgrind", "fuzz", "mutations", "kernels")
 FUZZ_SECONDS = int(os.environ.get("BH_FUZZ_SECONDS", "600"))
 SEED = os.environ.get("BH_SEED", "20261125")
 
@@ -57,6 +57,12 @@ def valgrind(totals, lines):
         del os.environ["BH_VALGRIND"]
 
 
+def kernels(totals):
+    """Machines with kernels of their own."""
+    for path in sorted((TOP / "tests/kernels").glob("test_*.py")):
+        runner.run(runner.Program("kernels", path.stem, [sys.executable, path], 3600), totals, "test")
+
+
 def main():
     asked = sys.argv[1:] or list(PARTS)
     names = [a.partition("=")[2] for a in asked if a.startswith("tests=")]
@@ -85,6 +91,8 @@ def main():
             valgrind(totals, lines)
         elif part == "fuzz":
             fuzz(totals, lines)
+        elif part == "kernels":
+            kernels(totals)
         else:
             import mutations
             mutations.run_all(totals)

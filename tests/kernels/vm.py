@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine of its own: Debian with its own kernel, systemd and Docker, in qemu; with KVM where there is one, slower where not.
+
+The root file system is made once of Debian's packages and kept in build-test/vm; bulkhead and the guest's script are put
+into a copy. The machine has no network but its own.
+"""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = TOP / "build-test" / "vm"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps linux-image-cloud-amd64 docker.io apparmor iptables nftables libnftnl11 libmnl0 "
+            "libnl-3-200 libnl-route-3-200 libyaml-0-2 libcurl4 libjansson4 libsystemd0 libnetfilter-conntrack3 libnetfilter-log1 "
+            "libcap-ng0 libseccomp2")
+UNIT = """[Unit]
+After=docker.service bulkheadd.service
+[Service]
+Type=oneshot
+ExecStart=/usr/share/guest/guest.sh
+TimeoutStartSec=1800
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def sh(*cmd, **kw):
+    env = {**os.environ, "PATH": PATH, **kw.pop("env", {})}
+    r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env, **kw)
+    if r.returncode:
+        raise RuntimeError(f"{' '.join(map(str, cmd))}: status {r.returncode}\n{r.stdout[-3000:]}")
+    return r.stdout
+
+
+def debian():
+    """The root file system as Debian's packages make it, as a tar."""
+    path = CACHE / "debian.tar"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".half.tar")
+        sh("mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES.split())}", "bookworm", half)
+        half.rename(path)
+    return path
+
+
+def image(path):
+    """What a container needs: busybox, probe and firstpkt, as a tar for docker import."""
+    tools = path.parent / "tools"
+    tools.mkdir()
+    with tarfile.open(path, "w") as t:
+        for name in ("probe", "firstpkt"):
+            sh("cc", "-O2", "-std=gnu17", "-static", "-o", tools / name, TOP / "tests/lab" / f"{name}.c")
+            t.add(tools / name, f"bin/{name}")
+
+
+class Machine:
+    """root: its files before the first boot. boot() runs it until it powers itself off."""
+
+    def __init__(self, work):
+        self.work = pathlib.Path(work)
+        self.root = self.work / "root"
+        self.root.mkdir()
+        sh("tar", "-C", self.root, "-xf", debian())
+
+    def write(self, name, text, mode=0o644):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def install(self, config):
+        """bulkhead, as `meson install` does, enabled, with that configuration; Docker told nothing."""
+        build = CACHE / "build"
+        if not (build / "build.ninja").exists():
+            sh("meson", "setup", build, TOP, "--prefix=/usr/local", "--sysconfdir=/etc", "-Dbuildtype=debugoptimized")
+        sh("ninja", "-C", build)
+        sh("meson", "install", "-C", build, "--no-rebuild", env={"DESTDIR": str(self.root)})
+        self.write("etc/bulkhead/bulkhead.yaml", config)
+        shutil.copytree(HERE, self.root / "usr/share/guest")
+        image(self.root / "usr/share/guest/image.tar")
+        self.write("etc/systemd/system/guest.service", UNIT)
+        self.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
+        self.write("etc/hostname", "guest\n")
+        sh("systemctl", "--root", self.root, "enable", "bulkheadd", "docker", "guest")
+        (self.root / "var/lib/guest").mkdir()
+        (self.root / "var/log/journal").mkdir(exist_ok=True)
+
+    def boot(self, seconds):
+        """Boots until it powers off; what its console said."""
+        disk = self.work / "disk"
+        sh("mke2fs", "-q", "-t", "ext4", "-d", self.root, disk, "4G")
+        kernel = next((self.root / "boot").glob("vmlinuz-*"))
+        initrd = next((self.root / "boot").glob("initrd.img-*"))
+        kvm = ["-enable-kvm", "-cpu", "host"] if os.access("/dev/kvm", os.W_OK) else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+        cmd = ["qemu-system-x86_64", *kvm, "-smp", "2", "-m", "1536", "-display", "none", "-monitor", "none", "-nic", "none",
+               "-serial", f"file:{self.work}/console", "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
+               "-kernel", kernel, "-initrd", initrd, "-append", "root=/dev/vda rw console=ttyS0 quiet"]
+        p = subprocess.Popen([str(c) for c in cmd], env={**os.environ, "PATH": PATH}, start_new_session=True)
+        try:
+            p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if p.poll() is None:
+                os.killpg(p.pid, signal.SIGKILL)
+                p.wait()
+        return (self.work / "console").read_text(errors="replace")
+
+
+def results(console):
+    """{step: {name: [value…]}} of the lines RESULT STEP NAME VALUE."""
+    out = {}
+    for step, name, value in re.findall(r"^RESULT (\d+) (\S+) ?([^\r\n]*)", console, re.M):
+        out.setdefault(int(step), {}).setdefault(name, []).append(value)
+    return out
