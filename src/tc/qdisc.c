@@ -12,7 +12,7 @@
 
 struct bh_tc_params bh_tc_params(const struct bh_class *c)
 {
-	uint64_t bytes_50ms = c->ceil_bps / 8 / 20;
+	uint64_t bytes_15ms = c->ceil_bps / 8000 * 15;
 	struct bh_tc_params p = {
 		/* A GSO packet of 64 KiB is delay and jitter where it takes more than a millisecond, and from then on is split;
 		 * where it is not, a queue's turn must be worth one, or whoever sends large packets gets more. */
@@ -20,11 +20,10 @@ struct bh_tc_params bh_tc_params(const struct bh_class *c)
 	};
 
 	p.quantum = p.segment ? 2 * FRAME : GSO_MAX;
-	p.limit = bytes_50ms > 16u << 20 ? 16u << 20 : (uint32_t)bytes_50ms;
-	/* A local sender's TCP has up to two GSO packets below it (TCP small queues). With room for them it waits and loses
-	 * nothing; with 96 KiB at 10 Mbit/s it sent one segment in nine twice, and its neighbours waited longer. */
-	if (p.limit < 3 * GSO_MAX)
-		p.limit = 3 * GSO_MAX;
+	p.limit = bytes_15ms > 16u << 20 ? 16u << 20 : (uint32_t)bytes_15ms;
+	/* TCP finds its pace in so many frames; with fewer than four it waits for its timers. */
+	if (p.limit < 16 * FRAME)
+		p.limit = 16 * FRAME;
 	/* RFC 8289: the target is never less than what a packet or two take. */
 	p.target_us = 5000;
 	if (c->ceil_bps && 2ull * FRAME * 8 * 1000000 / c->ceil_bps > p.target_us) {
@@ -141,7 +140,8 @@ int bh_tc_queue_fq_codel(struct bh_nl *n, int ifindex, uint32_t parent, uint32_t
 
 int bh_tc_queue_bfifo(struct bh_nl *n, int ifindex, uint32_t parent, uint32_t handle, const struct bh_tc_params *p)
 {
-	const struct tc_fifo_qopt opt = { .limit = p->limit };
+	/* Nothing splits here: what does not hold a GSO packet never lets one pass. */
+	const struct tc_fifo_qopt opt = { .limit = p->limit < 3 * GSO_MAX ? 3 * GSO_MAX : p->limit };
 	struct nl_msg *m = tc_msg(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, parent, handle, 0);
 	bool ok = m && nla_put_string(m, TCA_KIND, "bfifo") == 0 && nla_put(m, TCA_OPTIONS, sizeof(opt), &opt) == 0;
 

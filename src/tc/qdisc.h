@@ -29,7 +29,7 @@ extern const char *const bh_tc_ifb[BH_DIRECTION_MAX];
 struct bh_tc_params {
 	uint32_t quantum;
 	bool segment;		/* split GSO packets before they queue */
-	uint32_t limit;		/* bytes that the queue holds */
+	uint32_t limit;		/* bytes that a queue of split packets holds */
 	uint32_t target_us;	/* of fq_codel */
 };
 struct bh_tc_params bh_tc_params(const struct bh_class *c);

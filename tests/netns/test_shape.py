@@ -165,6 +165,19 @@ class Trees(Case):
                 self.assertInSync(CAPS)
                 self.net.run("a1", "ping", "-q", "-c", "2", "-i", "0.05", "-W", "1", self.net.ip["a2"])
 
+    def test_another_layout_is_made_anew(self):
+        """A zone's class that hangs elsewhere, with a container's below it, as another version may have left them."""
+        self.net.apply(CAPS)
+        leaf = re.search(r"port va2 egress (bb:\w+)", self.check(CAPS))[1]
+        for words in (["qdisc", "del", "dev", "bh-egress", "root"],
+                      ["qdisc", "add", "dev", "bh-egress", "root", "handle", "bb:", "htb", "default", "fffe"],
+                      ["class", "add", "dev", "bh-egress", "parent", "bb:", "classid", "bb:2", "htb", "rate", "10mbit"],
+                      ["class", "add", "dev", "bh-egress", "parent", "bb:2", "classid", leaf, "htb", "rate", "10mbit"]):
+            self.net.run("host", "tc", *words)
+        self.assertDiffers(CAPS)
+        self.net.apply(CAPS)
+        self.assertInSync(CAPS)
+
     def test_stale_redirect_is_taken_away(self):
         """A filter whose bh-ingress has gone drops everything; it goes even when its port is no longer to be shaped."""
         for wish in (NONE, "zone c 1000000 0 0 0\nmember c va2\n"):

@@ -28,8 +28,9 @@ static void test_segments_where_gso_delays(void **state)
 static void test_limits(void **state)
 {
 	(void)state;
-	assert_int_equal(of(8, 8).limit, 196608);
-	assert_int_equal(of(8, 1000000000).limit, 6250000);
+	assert_int_equal(of(8, 8).limit, 24224);		/* 16 frames */
+	assert_int_equal(of(8, 1000000000).limit, 1875000);	/* 15 ms */
+	assert_true(of(8, 525000000).limit > 4 * 65536);	/* where nothing is split any more */
 	assert_int_equal(of(8, 100000000000).limit, 16 << 20);
 	assert_int_equal(of(8, 10000000).target_us, 5000);
 	assert_int_equal(of(8, 1000000).target_us, 24224);
