@@ -116,6 +116,6 @@ class Machine:
 def results(console):
     """{step: {name: [value…]}} of the lines RESULT STEP NAME VALUE."""
     out = {}
-    for step, name, value in re.findall(r"^RESULT (\d+) (\S+) ?([^\r\n]*)", console, re.M):
+    for step, name, value in re.findall(r"\bRESULT (\d+) (\S+) ?([^\r\n]*)", console, re.M):
         out.setdefault(int(step), {}).setdefault(name, []).append(value)
     return out
