@@ -210,7 +210,7 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
         # program as it is shipped
         # the fault points of tests/integration/test_kill.py are in the first alone
         if not build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
-                                      "-Dbuildtype=debugoptimized", "-Doptimization=1"], totals):
+                                      "-Dbuildtype=debugoptimized"], totals):
             return
         programs = from_meson(BUILD / "asan")
     programs += from_tree(programs)
