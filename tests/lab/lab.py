@@ -138,6 +138,11 @@ class _Api(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def without_passing(listing):
+    """What nft lists, without what packets have put into sets for a while."""
+    return re.sub(r"(\t\tflags dynamic,timeout\n(?:(?!\t\}|\t\telements).*\n)*)\t\telements = \{(?:(?!\t\}\n).*\n)*", r"\1", listing)
+
+
 class Place:
     """A network namespace: the host's, the outside's or a container's."""
 
@@ -688,8 +693,7 @@ class Lab:
         """What nft lists; without state, also without what packets have put into sets for a while."""
         cmd = ["nft"] + (["-s"] if stateless else []) + (["list", "table", *table.split()] if table else ["list", "ruleset"])
         text = self.host.exec(*cmd)
-        return re.sub(r"(\t\tflags dynamic,timeout\n(?:(?!\t\}|\t\telements).*\n)*)\t\telements = \{(?:(?!\t\}\n).*\n)*", r"\1", text) \
-            if stateless else text
+        return without_passing(text) if stateless else text
 
     def kernel_state(self):
         """What teardown must leave as it was: rules, qdiscs, links, bridge settings, sysctls."""
