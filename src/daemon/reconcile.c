@@ -186,6 +186,10 @@ int bh_look(struct bh_manager *m, struct bh_error *err)
 		m->deaf = false;
 		bh_seen_forget_ruleset(&m->seen);
 	}
+	if (bh_resolvers_linger(m)) {
+		bh_host_free(m->seen.host);
+		m->seen.host = NULL;
+	}
 	m->seen.fresh = m->seen.fresh || !m->seen.host || !m->seen.shape || !bh_seen_ruleset(m);
 	if (!m->seen.host) {
 		r = m->tc->ops->host(m->tc, &m->seen.host, err);

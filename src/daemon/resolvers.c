@@ -196,6 +196,14 @@ static void watch(struct bh_manager *m)
 			m->resolv_watch[i] = NULL;
 }
 
+bool bh_resolvers_linger(const struct bh_manager *m)
+{
+	bh_vec_foreach(k, &m->resolvers)
+		if (k->left)
+			return true;
+	return false;
+}
+
 int bh_resolvers_add(struct bh_manager *m)
 {
 	struct bh_addrs now = {0};
