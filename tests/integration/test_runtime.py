@@ -246,8 +246,8 @@ class RuntimeTest(unittest.TestCase):
     def test_random_lives(self):
         """Whatever one does, without waiting in between."""
         l, rng = self.lab, tap.rng("lives")
-        names, made = ["r0", "r1", "r2", "r3"], 0
-        for step in range(600 if lab.SOAK else 12):
+        names, made, steps = ["r0", "r1", "r2", "r3"], 0, 600 if lab.SOAK else 12
+        for step in range(steps):
             n = rng.choice(names)
             there = {c["Names"][0][1:] for c in l.api("GET", "/containers/json?all=1")}
             cmds = [["start", n], ["start", n], ["stop", "-t", "0", n], ["restart", "-t", "0", n], ["pause", n], ["unpause", n],
@@ -262,7 +262,7 @@ class RuntimeTest(unittest.TestCase):
             made += l.host.run_cmd("docker", "-H", f"unix://{l.socket}", *rng.choice(cmds)).returncode == 0
             if step % 8 == 7:
                 self.agree()
-        self.assertGreater(made, 12)
+        self.assertGreater(made, steps // 2)
         for n in names:
             l.docker("unpause", n, check=False)
 
