@@ -53,6 +53,9 @@ void bh_host_free(struct bh_host *h);
 BH_DEFINE_FREEP(struct bh_host, bh_host_free)
 /* Whether links and addresses are the same, as the kernel lists them; what only looks different is told as different. */
 bool bh_host_equal(const struct bh_host *a, const struct bh_host *b);
+bool bh_host_addrs_equal(const struct bh_host *a, const struct bh_host *b);	/* the addresses alone */
+/* The place of IFINDEX among the links of a host that the kernel listed, which are sorted by it, or where it would be. */
+size_t bh_host_link_place(const struct bh_host *h, int ifindex);
 const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex);
 const struct bh_link *bh_host_link_named(const struct bh_host *h, const char *name);
 /* Whether the bridge has a port that no runtime makes: the host's own uplink, or a virtual machine's. */

@@ -89,6 +89,8 @@ enum bh_direction {
 	BH_DIRECTION_MAX,
 };
 
+const char *bh_direction_name(enum bh_direction d);	/* "egress", "ingress" */
+
 /* bit/s; 0 means none. Seen from the container: egress leaves it. */
 struct bh_rates {
 	uint64_t egress_bps;

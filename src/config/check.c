@@ -186,8 +186,9 @@ static void check_interfaces(struct bh_cfg *c)
 
 /* What could not be kept whatever the number of containers. The zones of a family count as one: only the host tells how many
  * there are, and their guarantees are then cut evenly. */
-static void check_guarantees(struct bh_cfg *c, const char *name, enum bh_direction d)
+static void check_guarantees(struct bh_cfg *c, enum bh_direction d)
 {
+	const char *name = bh_direction_name(d);
 	uint64_t host = bh_rate(&c->policy->host_rates, d), sum = 0;
 
 	bh_vec_foreach(z, &c->policy->zones) {
@@ -214,6 +215,6 @@ void bh_cfg_check(struct bh_cfg *c)
 		check_rule(c, rule);
 	check_prefixes(c);
 	check_interfaces(c);
-	check_guarantees(c, "egress", BH_EGRESS);
-	check_guarantees(c, "ingress", BH_INGRESS);
+	check_guarantees(c, BH_EGRESS);
+	check_guarantees(c, BH_INGRESS);
 }

@@ -192,7 +192,7 @@ static void warn_guarantees(struct bh_cfg *c)
 			if (bh_rate(&z->zone_guarantees, d) && !bh_rate(&c->policy->host_rates, d))
 				bh_cfg_warn(c, &z->loc, "zone '%s' has a guarantee of %s, but out of what: write "
 					"'bandwidth: {%s: RATE}' at the top of the main file", z->name,
-					d == BH_EGRESS ? "egress" : "ingress", d == BH_EGRESS ? "egress" : "ingress");
+					bh_direction_name(d), bh_direction_name(d));
 }
 
 /* Labels that images are built with, by the conventions of OCI, label-schema and old Dockerfiles. */

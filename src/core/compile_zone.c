@@ -203,17 +203,16 @@ static int dns_rules(struct bh_chain *chain, const struct zone *z)
 
 static int zone_rules(struct bh_chain *chain, const struct zone *z)
 {
-	const struct skel_rule orig = RULE(IS(BH_CT_DIRECTION, 0), JUMP("to_orig"));
-	const struct skel_rule reply = RULE(IS(BH_CT_DIRECTION, 1), JUMP("to_reply"));
+	static const struct skel_rule ends[] = {JUMP_TO_END};
 	const struct skel_rule protos = RULE(VMAP(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL));
 	const struct skel_rule all = RULE(VMAP(z->map[MAP_ALL].name, BH_PRIORITY));
 	const struct skel_rule legs = RULE(IN(z->map[MAP_LEGS].name, BH_PRIORITY), GOTO("leg_ok"));
 	const struct skel_rule end = RULE(GOTO(z->inst->builtin == BH_BUILTIN_HOST ? "second_leg" :
 		z->inst->builtin == BH_BUILTIN_QUARANTINE ? "deny_quarantine" : "deny"));
-	int r = skel_rule_add(chain, &orig);
+	int r = 0;
 
-	if (r == 0)
-		r = skel_rule_add(chain, &reply);
+	for (size_t i = 0; r == 0 && i < BH_ARRAY_SIZE(ends); i++)
+		r = skel_rule_add(chain, &ends[i]);
 	if (r == 0)
 		r = port_rules(chain, z, MAP_PORTS);
 	if (r == 0)

@@ -149,13 +149,11 @@ static void print_class(const struct bh_class *c, struct bh_buf *out)
 
 static void print_port(const struct bh_shaped_port *p, struct bh_buf *out)
 {
-	static const char *const names[] = { [BH_EGRESS] = "egress", [BH_INGRESS] = "ingress" };
-
 	bh_buf_puts(out, "port ");
 	bh_buf_put_safe(out, p->name, sizeof(p->name));
 	for (int d = 0; d < BH_DIRECTION_MAX; d++)
 		if (p->class_id[d])
-			bh_buf_printf(out, " %s %" PRIx32 ":%" PRIx32, names[d], p->class_id[d] >> 16,
+			bh_buf_printf(out, " %s %" PRIx32 ":%" PRIx32, bh_direction_name(d), p->class_id[d] >> 16,
 				p->class_id[d] & 0xffff);
 	bh_buf_puts(out, "\n");
 }

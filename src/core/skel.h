@@ -88,6 +88,14 @@ struct skel_set {
 #define JUMP(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_JUMP, .name = (chain)}
 #define GOTO(chain) {.kind = BH_STMT_VERDICT, .verdict = BH_GOTO, .name = (chain)}
 
+/* linux/netfilter/nf_conntrack_tuple_common.h, enum ip_conntrack_dir */
+#define CT_ORIGINAL 0
+#define CT_REPLY 1
+/* Who answers the flow: in meta priority. */
+#define JUMP_TO_END \
+	RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), JUMP("to_orig")), \
+	RULE(IS(BH_CT_DIRECTION, CT_REPLY), JUMP("to_reply"))
+
 /* By which number the connections of whom a packet comes from are counted, or 0. */
 #define FETCH_OPENER \
 	RULE(SCRATCH(0)), \

@@ -15,9 +15,7 @@
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 
-/* linux/netfilter/nf_conntrack_common.h and nf_conntrack_tuple_common.h */
-#define CT_ORIGINAL 0
-#define CT_REPLY 1
+/* linux/netfilter/nf_conntrack_common.h */
 #define CT_ESTABLISHED 2u
 #define CT_RELATED 4u
 #define CT_NEW 8u
@@ -28,6 +26,11 @@
 #define CROWD_MS 2000
 #define OPENED_MS 60000	/* a SYN is repeated after 1, 2, 4, … s, 32 at most by default (tcp(7), tcp_syn_retries) */
 #define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
+
+/* The packet by its direction; the rule behind sees those without a flow. */
+#define GOTO_JUDGE \
+	RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_orig")), \
+	RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("judge_reply"))
 
 static const struct skel_set sets[] = {
 	{.name = "bridges", .key = {BH_IIFNAME}, .flags = BH_SET_INTERVAL},
@@ -363,8 +366,7 @@ static const struct skel_chain ends[] = {
 		RULE(ACCEPT)),
 	CHAIN("second_leg_denied",
 		RULE(SCRATCH(BH_ID_HOST)),
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), JUMP("to_orig")),
-		RULE(IS(BH_CT_DIRECTION, CT_REPLY), JUMP("to_reply")),
+		JUMP_TO_END,
 		RULE(GOTO("deny"))),
 };
 
@@ -372,8 +374,7 @@ static const struct skel_chain judgement[] = {
 	/* Judge one packet of a flow that has a container, or what may be one, at one end or both */
 	CHAIN("judge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_orig")),
-		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("judge_reply")),
+		GOTO_JUDGE,
 		RULE(GOTO("no_flow"))),
 	CHAIN("judge_orig",
 		RULE(SCRATCH(0)),
@@ -479,8 +480,7 @@ static const struct skel_chain hooks[] = {
 		RULE(ISNT(BH_PRIORITY, BH_ID_HOST), GOTO("judge_answer"))),
 	CHAIN("judge_answer",
 		RULE(SCRATCH(BH_ID_HOST)),
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), JUMP("to_orig")),
-		RULE(IS(BH_CT_DIRECTION, CT_REPLY), JUMP("to_reply")),
+		JUMP_TO_END,
 		RULE(VMAP("from_zone", BH_PRIORITY)),
 		RULE(GOTO("deny_unknown"))),
 	CHAIN("flowless_here",
@@ -525,8 +525,7 @@ static const struct skel_chain hooks[] = {
 	CHAIN("output_bridge",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("output_related")),
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_out")),
-		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_orig")),
-		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("judge_reply")),
+		GOTO_JUDGE,
 		RULE(IS(BH_ICMP_TYPE, ICMP_DEST_UNREACH), IS(BH_ICMP_CODE, ICMP_PKT_FILTERED), ACCEPT),
 		RULE(IS(BH_ICMPV6_TYPE, ICMP6_DST_UNREACH), IS(BH_ICMPV6_CODE, ICMP6_DST_UNREACH_ADMIN), ACCEPT),
 		RULE(ONE_OF(BH_ICMPV6_TYPE, host_multicasts), ACCEPT),

@@ -28,8 +28,7 @@ void bh_manager_dirty(struct bh_manager *m)
 
 void bh_manager_host_changed(struct bh_manager *m)
 {
-	bh_host_free(m->seen.host);
-	m->seen.host = NULL;
+	bh_seen_forget_host(&m->seen);
 	bh_manager_dirty(m);
 }
 

@@ -285,6 +285,7 @@ void bh_seen_clear(struct bh_seen *s);
 /* The tables' part of what was seen, NULL when it is not known. Dies with the round. */
 const struct bh_ruleset *bh_seen_ruleset(const struct bh_manager *m);
 void bh_seen_forget_ruleset(struct bh_seen *s);
+void bh_seen_forget_host(struct bh_seen *s);
 /* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
 bool bh_flags_undone(const struct bh_manager *m);
 

@@ -34,11 +34,17 @@ void bh_seen_forget_ruleset(struct bh_seen *s)
 	s->as_wanted = false;
 }
 
+void bh_seen_forget_host(struct bh_seen *s)
+{
+	bh_host_free(s->host);
+	s->host = NULL;
+}
+
 void bh_seen_clear(struct bh_seen *s)
 {
-	bh_ruleset_free(s->ruleset);
+	bh_seen_forget_ruleset(s);
+	bh_seen_forget_host(s);
 	bh_shape_free(s->shape);
-	bh_host_free(s->host);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -186,16 +192,13 @@ int bh_look(struct bh_manager *m, struct bh_error *err)
 		m->deaf = false;
 		bh_seen_forget_ruleset(&m->seen);
 	}
-	if (bh_resolvers_linger(m)) {
-		bh_host_free(m->seen.host);
-		m->seen.host = NULL;
-	}
+	if (bh_resolvers_linger(m))
+		bh_seen_forget_host(&m->seen);
 	m->seen.fresh = m->seen.fresh || !m->seen.host || !m->seen.shape || !bh_seen_ruleset(m);
 	if (!m->seen.host) {
 		r = m->tc->ops->host(m->tc, &m->seen.host, err);
 		if (r == 0 && bh_resolvers_add(m) < 0) {
-			bh_host_free(m->seen.host);
-			m->seen.host = NULL;
+			bh_seen_forget_host(&m->seen);
 			r = bh_fail(err, -ENOMEM, "out of memory");
 		}
 	}

@@ -162,8 +162,7 @@ static void read_resolvers(struct bh_source *s)
 	}
 	bh_vec_clear(&s->resolvers.v);
 	s->resolvers = fresh;
-	bh_host_free(s->manager->seen.host);	/* they are part of it */
-	s->manager->seen.host = NULL;
+	bh_seen_forget_host(&s->manager->seen);	/* they are part of it */
 }
 
 static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)

@@ -13,29 +13,38 @@ void bh_host_free(struct bh_host *h)
 	free(h);
 }
 
-bool bh_host_equal(const struct bh_host *a, const struct bh_host *b)
+bool bh_host_addrs_equal(const struct bh_host *a, const struct bh_host *b)
 {
-	return a->links.n == b->links.n && a->addrs.n == b->addrs.n &&
-		(a->links.n == 0 || memcmp(a->links.v, b->links.v, a->links.n * sizeof(*a->links.v)) == 0) &&
-		(a->addrs.n == 0 || memcmp(a->addrs.v, b->addrs.v, a->addrs.n * sizeof(*a->addrs.v)) == 0);
+	return a->addrs.n == b->addrs.n && (a->addrs.n == 0 || memcmp(a->addrs.v, b->addrs.v, a->addrs.n * sizeof(*a->addrs.v)) == 0);
 }
 
-const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex)
+bool bh_host_equal(const struct bh_host *a, const struct bh_host *b)
+{
+	return a->links.n == b->links.n && bh_host_addrs_equal(a, b) &&
+		(a->links.n == 0 || memcmp(a->links.v, b->links.v, a->links.n * sizeof(*a->links.v)) == 0);
+}
+
+size_t bh_host_link_place(const struct bh_host *h, int ifindex)
 {
 	size_t lo = 0, hi = h->links.n;
 
-	/* as the kernel lists them, sorted */
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct bh_link *l = &h->links.v[mid];
 
-		if (l->ifindex == ifindex)
-			return l;
-		if (l->ifindex < ifindex)
+		if (h->links.v[mid].ifindex < ifindex)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+const struct bh_link *bh_host_link(const struct bh_host *h, int ifindex)
+{
+	size_t at = bh_host_link_place(h, ifindex);
+
+	if (at < h->links.n && h->links.v[at].ifindex == ifindex)
+		return &h->links.v[at];
 	bh_vec_foreach(l, &h->links)
 		if (l->ifindex == ifindex)
 			return l;

@@ -22,6 +22,11 @@ const struct bh_unforwardable bh_unforwardable[] = {
 	{"fe80::/10", "link-local"}, {"ff00::/8", "multicast"}, {NULL, NULL},
 };
 
+const char *bh_direction_name(enum bh_direction d)
+{
+	return d == BH_EGRESS ? "egress" : "ingress";
+}
+
 const char *bh_builtin_name(enum bh_builtin b)
 {
 	return b > BH_BUILTIN_NONE && b < BH_BUILTIN_MAX ? builtin_names[b] : NULL;

@@ -349,22 +349,6 @@ static int one_peer(struct bh_nl *n, struct link_msg *m)
 	return 0;
 }
 
-/* The place of IFINDEX among the links, which are sorted, or where it would be. */
-static size_t link_place(const struct bh_host *h, int ifindex)
-{
-	size_t lo = 0, hi = h->links.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (h->links.v[mid].ifindex < ifindex)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static void link_gone(struct bh_host *h, size_t at)
 {
 	h->links.n--;
@@ -374,7 +358,7 @@ static void link_gone(struct bh_host *h, size_t at)
 /* 1: HOST has changed. */
 static int refresh_link(struct bh_nl *n, struct bh_host *host, int ifindex)
 {
-	size_t at = link_place(host, ifindex);
+	size_t at = bh_host_link_place(host, ifindex);
 	bool there = at < host->links.n && host->links.v[at].ifindex == ifindex;
 	struct link_msg m = { 0 };
 	const struct bh_link *master;
@@ -405,11 +389,6 @@ static int refresh_link(struct bh_nl *n, struct bh_host *host, int ifindex)
 	return 1;
 }
 
-static bool addrs_equal(const struct bh_host *a, const struct bh_host *b)
-{
-	return a->addrs.n == b->addrs.n && (a->addrs.n == 0 || memcmp(a->addrs.v, b->addrs.v, a->addrs.n * sizeof(*a->addrs.v)) == 0);
-}
-
 static int refresh_addrs(struct bh_nl *n, struct bh_host *host)
 {
 	struct bh_host now = { 0 };
@@ -421,7 +400,7 @@ static int refresh_addrs(struct bh_nl *n, struct bh_host *host)
 		now.addrs.n = 0;
 		e = dump_addrs(n, &r);
 	}
-	changed = e == 0 && !addrs_equal(host, &now);
+	changed = e == 0 && !bh_host_addrs_equal(host, &now);
 	if (changed) {
 		bh_vec_clear(&host->addrs);
 		host->addrs.v = now.addrs.v;

@@ -7,7 +7,6 @@ ends in one network namespace, and a scripted Docker that tells of them. Everyth
         t = c.start(); c.stop()             # one more, as Docker does; seconds from its event to the commit
 """
 import ipaddress
-import json
 import os
 import pathlib
 import re
@@ -212,5 +211,3 @@ def pid_of(daemon):
         todo += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     raise lab.LabError("bulkheadd is not there")
 
-
-__all__ = ["Crowd", "One", "private_kib", "cpu_seconds", "settle", "pid_of", "json"]

@@ -10,12 +10,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/lab"))
+import lab  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = TOP / "build-test" / "vm"
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps linux-image-cloud-amd64 docker.io apparmor iptables nftables libnftnl11 libmnl0 "
             "libnl-3-200 libnl-route-3-200 libyaml-0-2 libcurl4 libjansson4 libsystemd0 libnetfilter-conntrack3 libnetfilter-log1 "
             "libcap-ng0 libseccomp2")
@@ -31,7 +34,7 @@ WantedBy=multi-user.target
 
 
 def sh(*cmd, **kw):
-    env = {**os.environ, "PATH": PATH, **kw.pop("env", {})}
+    env = {**os.environ, "PATH": lab.PATH, **kw.pop("env", {})}
     r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env, **kw)
     if r.returncode:
         raise RuntimeError(f"{' '.join(map(str, cmd))}: status {r.returncode}\n{r.stdout[-3000:]}")
@@ -50,13 +53,10 @@ def debian():
 
 
 def image(path):
-    """What a container needs: busybox, probe and firstpkt, as a tar for docker import."""
-    tools = path.parent / "tools"
-    tools.mkdir()
+    """What a container needs: probe and firstpkt, as a tar for docker import."""
     with tarfile.open(path, "w") as t:
         for name in ("probe", "firstpkt"):
-            sh("cc", "-O2", "-std=gnu17", "-static", "-o", tools / name, TOP / "tests/lab" / f"{name}.c")
-            t.add(tools / name, f"bin/{name}")
+            t.add(lab.compiled(name), f"bin/{name}")
 
 
 class Machine:
@@ -101,7 +101,7 @@ class Machine:
         cmd = ["qemu-system-x86_64", *kvm, "-smp", "2", "-m", "1536", "-display", "none", "-monitor", "none", "-nic", "none",
                "-serial", f"file:{self.work}/console", "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
                "-kernel", kernel, "-initrd", initrd, "-append", "root=/dev/vda rw console=ttyS0 quiet"]
-        p = subprocess.Popen([str(c) for c in cmd], env={**os.environ, "PATH": PATH}, start_new_session=True)
+        p = subprocess.Popen([str(c) for c in cmd], env={**os.environ, "PATH": lab.PATH}, start_new_session=True)
         try:
             p.wait(seconds)
         except subprocess.TimeoutExpired:

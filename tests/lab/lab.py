@@ -138,6 +138,23 @@ class _Api(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def compiled(name):
+    """tests/lab/NAME.c, static; compiled once for each text of it, and kept in the build directory."""
+    source = HERE / f"{name}.c"
+    cc = ["cc", "-O2", "-std=gnu17", "-Wall", "-static"]
+    text = " ".join(cc).encode() + source.read_bytes()
+    kept = build_dir() / "lab" / f"{name}-{hashlib.sha256(text).hexdigest()[:16]}"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        # others may be at the same: whoever comes last replaces a whole file by its like
+        half = kept.with_name(f"{kept.name}.{os.getpid()}.{threading.get_ident()}")
+        r = subprocess.run([*cc, "-o", half, source], capture_output=True, text=True, env={**os.environ, "PATH": PATH})
+        if r.returncode:
+            raise LabError(f"{name}.c does not compile: {r.stderr}")
+        half.rename(kept)
+    return kept
+
+
 def without_passing(listing):
     """What nft lists, without what packets have put into sets for a while."""
     return re.sub(r"(\t\tflags dynamic,timeout\n(?:(?!\t\}|\t\telements).*\n)*)\t\telements = \{(?:(?!\t\}\n).*\n)*", r"\1", listing)
@@ -463,21 +480,8 @@ class Lab:
         parallel([lambda n=n: self.tool(n) for n in ("labns", "probe", "firstpkt")])
 
     def tool(self, name):
-        """tests/lab/NAME.c as bin/NAME; compiled once for each text of it, and kept in the build directory."""
-        source = HERE / f"{name}.c"
-        cc = ["cc", "-O2", "-std=gnu17", "-Wall", "-static"]
-        text = " ".join(cc).encode() + source.read_bytes()
-        kept = build_dir() / "lab" / f"{name}-{hashlib.sha256(text).hexdigest()[:16]}"
-        if not kept.exists():
-            r = subprocess.run([*cc, "-o", self.bin(name), source], capture_output=True, text=True, env=self.env)
-            if r.returncode:
-                raise LabError(f"{name}.c does not compile: {r.stderr}")
-            kept.parent.mkdir(exist_ok=True)
-            # others may be at the same: whoever comes last replaces a whole file by its like
-            half = kept.with_name(f"{kept.name}.{self.root.name}")
-            shutil.copy(self.bin(name), half)
-            half.rename(kept)
-        shutil.copy(kept, self.bin(name))
+        """tests/lab/NAME.c as bin/NAME."""
+        shutil.copy(compiled(name), self.bin(name))
         return self.bin(name)
 
     def _namespaces(self):
