@@ -33,7 +33,7 @@ int bh_verb_reload(struct bh_cli *cli)
 {
 	struct bh_error err = {0};
 	json_t *doc = NULL;
-	int code = bh_cli_ask(cli, "reload", RELOAD_TIMEOUT_MS, &doc, false, &err);
+	int code = bh_cli_ask(cli, "reload", NULL, RELOAD_TIMEOUT_MS, &doc, false, &err);
 
 	if (code != BH_EXIT_OK)
 		return code;

@@ -49,7 +49,7 @@ static int status_once(struct bh_cli *cli, enum bh_view view)
 {
 	struct bh_error err = {0}, kernel_err = {0};
 	json_t *doc = NULL;
-	int code = bh_cli_ask(cli, "status", STATUS_TIMEOUT_MS, &doc, true, &err);
+	int code = bh_cli_ask(cli, "status", NULL, STATUS_TIMEOUT_MS, &doc, true, &err);
 
 	if (code != BH_EXIT_OK)
 		bh_cli_error(cli, "%s", err.msg);
@@ -77,7 +77,7 @@ int bh_verb_status(struct bh_cli *cli)
 
 	if (view_parse(cli, &view) < 0)
 		return BH_EXIT_USAGE;
-	if (!cli->watch)
+	if (!cli->option[BH_OPTION_WATCH])
 		return status_once(cli, view);
 	cli->writer.compact = true;
 	for (;;) {

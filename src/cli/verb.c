@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const struct bh_verb VERBS[] = {
-	{ "status", "[zones|containers|rules|drops]", "what is enforced, read from the kernel", BH_FLAG_WATCH, 1, bh_verb_status },
+	{ "status", "[zones|containers|rules|drops]", "what is enforced, read from the kernel", 1u << BH_OPTION_WATCH, 1, bh_verb_status },
 	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
 	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
 };
@@ -18,19 +18,38 @@ static const struct bh_verb VERBS[] = {
 enum {
 	OPT_SOCKET = 1000,
 	OPT_JSON,
-	OPT_WATCH,
 	OPT_HELP,
 	OPT_VERSION,
 };
 
 static const struct option OPTIONS[] = {
+	{ "watch", no_argument, NULL, BH_OPTION_WATCH },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "watch", no_argument, NULL, OPT_WATCH },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
 };
+
+/* What the value of an option is called, NULL where it takes none. */
+static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
+	[BH_OPTION_WATCH] = NULL,
+};
+
+static const char *option_name(enum bh_option o)
+{
+	for (const struct option *k = OPTIONS; k->name; k++)
+		if (k->val == (int)o)
+			return k->name;
+	return "";
+}
+
+static void help_options(FILE *out, unsigned options)
+{
+	for (enum bh_option o = 0; o < BH_OPTION_MAX; o++)
+		if (options & 1u << o)
+			fprintf(out, " [--%s%s%s]", option_name(o), OPTION_VALUES[o] ? " " : "", OPTION_VALUES[o] ? OPTION_VALUES[o] : "");
+}
 
 static void help(FILE *out)
 {
@@ -38,8 +57,9 @@ static void help(FILE *out)
 	for (size_t i = 0; i < BH_ARRAY_SIZE(VERBS); i++) {
 		const struct bh_verb *v = &VERBS[i];
 
-		fprintf(out, "  %s%s%s%s\n      %s\n", v->name, *v->args ? " " : "", v->args,
-			v->flags & BH_FLAG_WATCH ? " [--watch]" : "", v->help);
+		fprintf(out, "  %s%s%s", v->name, *v->args ? " " : "", v->args);
+		help_options(out, v->options);
+		fprintf(out, "\n      %s\n", v->help);
 	}
 	fprintf(out,
 		"\n"
@@ -66,12 +86,13 @@ void bh_cli_error(struct bh_cli *cli, const char *fmt, ...)
 	fprintf(cli->err, "bulkhead: %s\n", safe.s ? safe.s : "out of memory");
 }
 
-int bh_cli_ask(struct bh_cli *cli, const char *verb, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err)
+int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err)
 {
 	json_t *request = json_pack("{s:i, s:s}", "version", 1, "verb", verb);
 	char code[16] = "";
-	int r = request ? bh_control_call(cli->socket, request, timeout_ms, ret, code, err) : bh_fail(err, -ENOMEM, "out of memory");
+	int r = request && (!arguments || json_object_update_missing(request, arguments) == 0) ? bh_control_call(cli->socket, request, timeout_ms, ret, code, err) : bh_fail(err, -ENOMEM, "out of memory");
 
+	json_decref(arguments);
 	json_decref(request);
 	if (r == 0)
 		return BH_EXIT_OK;
@@ -148,10 +169,11 @@ static int run_verb(struct bh_cli *cli, int argc, char **argv)
 			cli->args[verb->max_args], verb->name, verb->args);
 		return BH_EXIT_USAGE;
 	}
-	if (cli->watch && !(verb->flags & BH_FLAG_WATCH)) {
-		bh_cli_error(cli, "%s does not take --watch", verb->name);
-		return BH_EXIT_USAGE;
-	}
+	for (enum bh_option o = 0; o < BH_OPTION_MAX; o++)
+		if (cli->option[o] && !(verb->options & 1u << o)) {
+			bh_cli_error(cli, "%s does not take --%s", verb->name, option_name(o));
+			return BH_EXIT_USAGE;
+		}
 	return verb->run(cli);
 }
 
@@ -175,9 +197,6 @@ int bh_cli_main(int argc, char **argv, FILE *out, FILE *err)
 		case OPT_JSON:
 			cli.writer.json = true;
 			break;
-		case OPT_WATCH:
-			cli.watch = true;
-			break;
 		case OPT_HELP:
 			help(out);
 			return fflush(out) == 0 ? BH_EXIT_OK : 1;
@@ -185,7 +204,9 @@ int bh_cli_main(int argc, char **argv, FILE *out, FILE *err)
 			fprintf(out, "bulkhead " BULKHEAD_VERSION "\n");
 			return fflush(out) == 0 ? BH_EXIT_OK : 1;
 		default:
-			return unknown_option(&cli, argv[optind - 1]);
+			if (o < 0 || o >= BH_OPTION_MAX)
+				return unknown_option(&cli, argv[optind - 1]);
+			cli.option[o] = optarg ? optarg : "";
 		}
 	return run_verb(&cli, argc, argv);
 }

@@ -17,13 +17,15 @@ enum bh_exit {
 	BH_EXIT_DENIED = 4,
 };
 
-enum bh_verb_flags {
-	BH_FLAG_WATCH = 1,	/* takes --watch */
+/* Options that some verbs take, one bit each in bh_verb.options. */
+enum bh_option {
+	BH_OPTION_WATCH,
+	BH_OPTION_MAX,
 };
 
 struct bh_cli {
 	const char *socket;
-	bool watch;
+	const char *option[BH_OPTION_MAX];	/* its value, "" for one that takes none; NULL: not given */
 	char **args;		/* what follows the verb */
 	int n_args;
 	struct bh_writer writer;	/* standard output */
@@ -34,7 +36,7 @@ struct bh_verb {
 	const char *name;
 	const char *args;	/* as help shows them, or "" */
 	const char *help;	/* one line */
-	unsigned flags;		/* enum bh_verb_flags */
+	unsigned options;	/* 1u << enum bh_option */
 	int max_args;		/* -1: any number */
 	int (*run)(struct bh_cli *cli);	/* returns the exit code */
 };
@@ -49,9 +51,9 @@ int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);
 /* Prints "bulkhead: TEXT" as one line. */
 void bh_cli_error(struct bh_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Asks the daemon; TIMEOUT_MS for the answer. On success BH_EXIT_OK and *RET is a new reference; otherwise the exit code that the
+/* Asks the daemon for VERB with ARGUMENTS (an object, NULL: none; taken over); TIMEOUT_MS for the answer. On success BH_EXIT_OK and *RET is a new reference; otherwise the exit code that the
  * failure means, told on ERR if not QUIET. */
-int bh_cli_ask(struct bh_cli *cli, const char *verb, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err);
+int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err);
 
 /* The one of the N names that is near to S (at most two letters off), or NULL. */
 const char *bh_near(const char *s, const char *const *names, size_t n);

@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
-static void handle_status(struct bh_manager *m, struct bh_control_call *call)
+static void handle_status(struct bh_manager *m, struct bh_control_call *call, const json_t *request)
 {
 	struct bh_error err = {0};
 	json_t *doc = NULL;
 
+	(void)request;
 	if (bh_status_build(m, &doc, &err) < 0)
 		bh_control_refuse(call, "failed", "%s", err.msg);
 	else
@@ -39,8 +40,9 @@ static json_t *reload_answer(const struct bh_manager *m, bool loaded, const char
 		"diagnostics", m->reload_diagnostics, "error", error, "ended", loaded ? endings_json(&m->endings) : json_null());
 }
 
-static void handle_reload(struct bh_manager *m, struct bh_control_call *call)
+static void handle_reload(struct bh_manager *m, struct bh_control_call *call, const json_t *request)
 {
+	(void)request;
 	free(m->reload_diagnostics);
 	m->reload_diagnostics = NULL;
 	if (bh_manager_reload(m, &m->reload_diagnostics) < 0) {
@@ -73,7 +75,7 @@ void bh_handle_waiting(struct bh_manager *m, int r)
 static const struct {
 	const char *verb;
 	enum bh_control_right right;
-	void (*fn)(struct bh_manager *m, struct bh_control_call *call);
+	void (*fn)(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 } HANDLERS[] = {
 	{ "status", BH_RIGHT_READ, handle_status },
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
@@ -82,14 +84,13 @@ static const struct {
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
 	enum bh_control_right right)
 {
-	(void)request;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(HANDLERS); i++) {
 		if (strcmp(HANDLERS[i].verb, verb) != 0)
 			continue;
 		if (right < HANDLERS[i].right)
 			bh_control_refuse(call, "denied", "%s is for root: run it with sudo", verb);
 		else
-			HANDLERS[i].fn(userdata, call);
+			HANDLERS[i].fn(userdata, call, request);
 		return;
 	}
 	bh_control_refuse(call, "usage", "this daemon knows no '%s': use the bulkhead of the same release", verb);
