@@ -174,8 +174,8 @@ def run(program, totals, tier, prefix=()):
                     totals.explain(label, tail)
                 totals.case(ok, f"{label}: {name}", f" # {note}" if note else "")
                 tail.clear()
-            elif line.startswith("# seed"):
-                totals.say(f"# {label}: {line[2:]}")
+            elif line.startswith("# seed") or (tier == "soak" and line.startswith("# ")):
+                totals.say(f"# {label}: {line[2:]}")    # what the long tier measured belongs to its result
             elif not ok and line.startswith("#"):
                 totals.explain(label, [line.lstrip("# ")])  # cmocka says why afterwards
             else:
