@@ -13,6 +13,7 @@ static const struct bh_verb VERBS[] = {
 	{ "status", "[zones|containers|rules|drops]", "what is enforced, read from the kernel", 1u << BH_OPTION_WATCH, 1, bh_verb_status },
 	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
 	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
+	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 };
 
 enum {
@@ -24,6 +25,7 @@ enum {
 
 static const struct option OPTIONS[] = {
 	{ "watch", no_argument, NULL, BH_OPTION_WATCH },
+	{ "nft", no_argument, NULL, BH_OPTION_NFT },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -34,6 +36,7 @@ static const struct option OPTIONS[] = {
 /* What the value of an option is called, NULL where it takes none. */
 static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_WATCH] = NULL,
+	[BH_OPTION_NFT] = NULL,
 };
 
 static const char *option_name(enum bh_option o)

@@ -20,6 +20,7 @@ enum bh_exit {
 /* Options that some verbs take, one bit each in bh_verb.options. */
 enum bh_option {
 	BH_OPTION_WATCH,
+	BH_OPTION_NFT,
 	BH_OPTION_MAX,
 };
 
@@ -44,6 +45,7 @@ struct bh_verb {
 int bh_verb_status(struct bh_cli *cli);
 int bh_verb_check(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
+int bh_verb_export(struct bh_cli *cli);
 
 /* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
 int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);

@@ -173,6 +173,10 @@ static int set_elems_print(const struct bh_set *s, struct bh_buf *out)
 
 int bh_set_print(const struct bh_set *s, struct bh_buf *out)
 {
+	if (s->n_key == 0) {	/* seen side: of a type that this program never makes */
+		bh_buf_puts(out, "\t# a set that bulkhead does not write\n");
+		return out->err;
+	}
 	bh_buf_printf(out, "\t%s %s { ", s->data == BH_DATA_NONE ? "set" : "map", s->name);
 	/* What packets added is theirs: it is not a part of the rule set as written. */
 	if (s->elems.n == 0 || (s->flags & BH_SET_DYNAMIC)) {

@@ -83,6 +83,10 @@ static void test_usage(void **state)
 	RUN(&o, "reload", "--watch");
 	assert_int_equal(o.code, 2);
 	output_clear(&o);
+	RUN(&o, "export");
+	assert_int_equal(o.code, 2);
+	assert_string_equal(o.err, "bulkhead: export: say in which form: bulkhead export --nft\n");
+	output_clear(&o);
 	RUN(&o, "--help");
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "check [FILE...]"));
