@@ -19,9 +19,9 @@ import tap  # noqa: E402
 # Whose door each header is.
 DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem"},
-    "model": {"allow", "host", "inventory", "policy"},
+    "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
-    "core": {"compile", "diff", "expect", "judge", "place", "ruleset", "shape"},
+    "core": {"advise", "compile", "diff", "expect", "judge", "place", "ruleset", "shape"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"tc"},
