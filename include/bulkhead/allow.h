@@ -15,6 +15,9 @@ struct bh_end {
 	const char *value;		/* of a family: this value alone (the policy's string); NULL: every value */
 };
 
+/* Two values of any family that no rule names. No text of a file is equal to them: they are not UTF-8. */
+extern const char bh_value_some[], bh_value_other[];
+
 /* "FROM may open connections to TO", on the ports that bh_allow_ports() tells. */
 struct bh_allow {
 	size_t rule;			/* index of the rule among those that were expanded */

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-static json_t *diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures)
+json_t *bh_diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures)
 {
 	json_t *list = json_array();
 
@@ -89,7 +89,7 @@ static int check_files(struct bh_cli *cli, const char *const *paths, size_t n, j
 	*ret = json_pack("{s:i, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", 1, "file", paths[0], "valid",
 		code != BH_EXIT_USAGE, "zones", (json_int_t)t.zones, "rules", (json_int_t)t.rules, "expectations",
 		(json_int_t)t.expectations, "failed", (json_int_t)t.failed, "errors", (json_int_t)diags.errors,
-		"warnings", (json_int_t)diags.warnings, "diagnostics", diags_json(&diags, &failures));
+		"warnings", (json_int_t)diags.warnings, "diagnostics", bh_diags_json(&diags, &failures));
 	bh_diags_clear(&diags);
 	bh_expect_failures_clear(&failures);
 	return r == -ENOMEM || !*ret ? -ENOMEM : code;

@@ -46,6 +46,7 @@ int bh_verb_status(struct bh_cli *cli);
 int bh_verb_check(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
+int bh_verb_test(struct bh_cli *cli);
 
 /* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
 int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);
@@ -56,6 +57,11 @@ void bh_cli_error(struct bh_cli *cli, const char *fmt, ...) __attribute__((forma
 /* Asks the daemon for VERB with ARGUMENTS (an object, NULL: none; taken over); TIMEOUT_MS for the answer. On success BH_EXIT_OK and *RET is a new reference; otherwise the exit code that the
  * failure means, told on ERR if not QUIET. */
 int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err);
+
+/* check.c: the diagnostics of a configuration and its failed expectations, for --json. NULL for no memory. */
+struct bh_diags;
+struct bh_expect_failures;
+json_t *bh_diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures);
 
 /* The one of the N names that is near to S (at most two letters off), or NULL. */
 const char *bh_near(const char *s, const char *const *names, size_t n);

@@ -6,9 +6,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* Two values that no rule names. No text of a file is equal to them: they are not UTF-8. */
-static const char some_value[] = "\xff" "1", other_value[] = "\xff" "2";
-
 struct check {
 	const struct bh_policy *p;
 	struct bh_allows allows;
@@ -65,8 +62,8 @@ static int values_of(const struct check *k, const struct bh_allow *pair, const s
 	if (r == 0 && pair->to.value)
 		r = values_add(ret, pair->to.value);
 	if (r == 0)
-		r = bh_vec_push(&ret->v, some_value);
-	return r < 0 ? r : bh_vec_push(&ret->v, other_value);
+		r = bh_vec_push(&ret->v, bh_value_some);
+	return r < 0 ? r : bh_vec_push(&ret->v, bh_value_other);
 }
 
 /* What the expectation is about on TO. */
@@ -100,7 +97,7 @@ static void print_end(const struct check *k, const struct bh_end *end, struct bh
 {
 	struct bh_end shown = *end;
 
-	if (shown.value == some_value || shown.value == other_value)
+	if (shown.value == bh_value_some || shown.value == bh_value_other)
 		shown.value = NULL;
 	bh_end_print(k->p, &shown, out);
 }
@@ -159,8 +156,9 @@ static int fail(struct check *k, size_t index, const struct bh_end *from, const 
 	print_end(k, from, &b);
 	bh_buf_puts(&b, " to ");
 	print_end(k, to, &b);
-	if (from->value && to->value && k->p->zones.v[from->zone].per == k->p->zones.v[to->zone].per && (from->value == some_value || to->value == some_value || from->value == other_value ||
-		to->value == other_value))
+	if (from->value && to->value && k->p->zones.v[from->zone].per == k->p->zones.v[to->zone].per &&
+		(from->value == bh_value_some || to->value == bh_value_some || from->value == bh_value_other ||
+		to->value == bh_value_other))
 		bh_buf_puts(&b, bh_streq(from->value, to->value) ? " of the same value" : " of another value");
 	bh_buf_puts(&b, ": ");
 	if (rule->expect_accept && wanted->all) {

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+const char bh_value_some[] = "\xff" "1", bh_value_other[] = "\xff" "2";
+
 /* A reference is at most this: every zone of the file and the built-ins that are no unions. */
 struct ends {
 	BH_VEC(struct bh_end) v;

@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem"},
     "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "diff", "expect", "judge", "place", "ruleset", "shape"},
+    "core": {"advise", "compile", "diff", "expect", "judge", "matrix", "place", "ruleset", "shape"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"tc"},
