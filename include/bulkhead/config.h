@@ -45,8 +45,24 @@ int bh_config_load(const char *path, unsigned flags, struct bh_policy **ret, str
 int bh_config_load_files(const char *const *paths, size_t n, unsigned flags, struct bh_policy **ret,
 	struct bh_diags *diags);
 
-/* The same from memory, as one file called NAME; what the fuzzer calls. */
-int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags);
+/* One file of a configuration, in memory. */
+struct bh_config_text {
+	const char *name;		/* as shown; never opened */
+	const char *text;
+	size_t n;			/* bytes; no NUL need follow */
+};
+struct bh_config_texts {
+	BH_VEC(struct bh_config_text) v;	/* the main file first; owned */
+};
+void bh_config_texts_clear(struct bh_config_texts *t);
+
+/* Reads the main file at PATH (and its conf.d, as FLAGS say) without judging what is in them. 0 with *RET (zeroed before; the caller
+ * clears it), or the errors of bh_config_load() about files that cannot be read, in DIAGS. */
+int bh_config_read(const char *path, unsigned flags, struct bh_config_texts *ret, struct bh_diags *diags);
+
+/* bh_config_load() from memory: the first of the N texts is the main file, the others count as files of conf.d. No file is
+ * opened. -EINVAL without texts, too. */
+int bh_config_parse(const struct bh_config_text *texts, size_t n, struct bh_policy **ret, struct bh_diags *diags);
 
 /* The inverse: YAML that parses to an equal policy. 0 or -ENOMEM. */
 int bh_config_print(const struct bh_policy *p, struct bh_buf *out);

@@ -11,7 +11,13 @@
 #include <sys/types.h>
 
 #define BH_CONTROL_SOCKET "/run/bulkhead/control.sock"
-#define BH_CONTROL_REQUEST_MAX 65536u
+/* Bytes of one request: what a configuration of a few thousand zones takes; and its values, as JSON counts them, since each costs a
+ * hundred times its text once it is read. */
+#define BH_CONTROL_REQUEST_MAX (4u << 20)
+#define BH_CONTROL_VALUES_MAX 4096u
+/* A request of up to this many bytes finds room in any case; what all clients send beyond shares BH_CONTROL_LARGE_MAX. */
+#define BH_CONTROL_SMALL_MAX 65536u
+#define BH_CONTROL_LARGE_MAX (16u << 20)
 #define BH_CONTROL_TIMEOUT_MS 5000
 
 struct sd_event;

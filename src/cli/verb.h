@@ -63,6 +63,10 @@ struct bh_diags;
 struct bh_expect_failures;
 json_t *bh_diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures);
 
+/* The main file at PATH and its conf.d as the argument "config" of a request (see bh_given_policy() of the daemon): read with the rights of who
+ * asks, and only if it is valid. BH_EXIT_OK with a new reference, or the exit code with everything said on ERR. */
+int bh_cli_texts(struct bh_cli *cli, const char *path, json_t **ret);
+
 /* The one of the N names that is near to S (at most two letters off), or NULL. */
 const char *bh_near(const char *s, const char *const *names, size_t n);
 

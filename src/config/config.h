@@ -9,6 +9,7 @@
 #define BH_CFG_FILES_MAX 256u		/* files in conf.d */
 #define BH_CFG_DEPTH_MAX 16u		/* nested lists and mappings */
 #define BH_CFG_NODES_MAX 65536u		/* values a file */
+#define BH_CFG_NODES_ALL_MAX 262144u	/* values in all files: they are in memory together */
 #define BH_CFG_ZONES_MAX 4096u
 #define BH_CFG_ERRORS_MAX 100u		/* more are not told; the same for warnings */
 #define BH_CFG_PRIORITY_MAX 1000
@@ -64,6 +65,7 @@ struct bh_cfg {
 	BH_VEC(struct bh_doc) docs;
 	const struct bh_doc *doc;	/* being read */
 	BH_VEC(struct bh_claim) prefixes, interfaces;
+	size_t nodes;			/* values so far */
 	bool too_many;			/* errors or warnings */
 	bool partial;			/* zones may be missing because a part could not be read: references cannot be judged */
 	struct bh_strv refused;		/* names that cannot name a zone (told): no reference to them is told again */

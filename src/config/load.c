@@ -72,26 +72,46 @@ static int finish(struct bh_cfg *c, struct bh_policy **ret)
 	return 0;
 }
 
-int bh_config_parse(const char *name, const char *text, size_t n, struct bh_policy **ret, struct bh_diags *diags)
+static int add_text(struct bh_cfg *c, const struct bh_config_text *t)
+{
+	char *copy;
+
+	if (t->n > BH_CFG_FILE_MAX) {
+		bh_cfg_file_error(c, t->name, "larger than %u KiB", BH_CFG_FILE_MAX / 1024);
+		return -EFBIG;
+	}
+	copy = malloc(t->n + 1);
+	if (!copy)
+		return -ENOMEM;
+	if (t->n)
+		memcpy(copy, t->text, t->n);
+	copy[t->n] = '\0';
+	return add_doc(c, t->name, copy, t->n);
+}
+
+int bh_config_parse(const struct bh_config_text *texts, size_t n, struct bh_policy **ret, struct bh_diags *diags)
 {
 	_cleanup_(cfg_clear) struct bh_cfg c = {0};
-	char *copy;
 	int r = cfg_init(&c, diags);
 
 	if (r < 0)
 		return r;
-	if (n > BH_CFG_FILE_MAX) {
-		bh_cfg_file_error(&c, name, "larger than %u KiB", BH_CFG_FILE_MAX / 1024);
+	if (n == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = add_text(&c, &texts[i]);
+	if (r == -EFBIG)
 		return c.err ? c.err : -EINVAL;
-	}
-	copy = malloc(n + 1);
-	if (!copy)
-		return -ENOMEM;
-	if (n)
-		memcpy(copy, text, n);
-	copy[n] = '\0';
-	r = add_doc(&c, name, copy, n);
 	return r < 0 ? r : finish(&c, ret);
+}
+
+void bh_config_texts_clear(struct bh_config_texts *t)
+{
+	bh_vec_foreach(i, &t->v) {
+		free((void *)i->name);
+		free((void *)i->text);
+	}
+	bh_vec_clear(&t->v);
 }
 
 /* Who may write decides, and the descriptor is asked, not the name: a name can be changed in between. */
@@ -256,44 +276,77 @@ static const char *shown_name(const char *main_path, const char *path)
 	return strncmp(main_path, path, n) == 0 && path[n] ? path + n : path;
 }
 
-int bh_config_load_files(const char *const *paths, size_t n, unsigned flags, struct bh_policy **ret,
-	struct bh_diags *diags)
+/* Reads the files of one configuration. A negative errno was told; then c->partial: the others are there, and can be judged. */
+static int read_files(struct bh_cfg *c, const char *const *paths, size_t n, unsigned flags)
 {
-	_cleanup_(cfg_clear) struct bh_cfg c = {0};
 	_cleanup_close_ int dir = -1;
 	const char *base = NULL;
-	int r = cfg_init(&c, diags), one;
+	int r, one;
 
-	if (r < 0)
-		return r;
 	if (n == 0)
 		return -EINVAL;
 	dir = open_folder(paths[0], &base);
 	if (dir < 0) {
-		bh_cfg_file_error(&c, paths[0], "cannot be read: %s", strerrordesc_np(-dir));
-		return c.err ? c.err : dir;
+		bh_cfg_file_error(c, paths[0], "cannot be read: %s", strerrordesc_np(-dir));
+		return c->err ? c->err : dir;
 	}
-	r = load_file(&c, dir, *base ? base : ".", *base ? base : paths[0], flags);
-	if (c.err || r < 0)
-		return c.err ? c.err : r;
+	r = load_file(c, dir, *base ? base : ".", *base ? base : paths[0], flags);
+	if (c->err || r < 0)
+		return c->err ? c->err : r;
 	if (n == 1 && (flags & BH_CONFIG_CONF_D))
-		r = load_conf_d(&c, dir, flags);
+		r = load_conf_d(c, dir, flags);
 	for (size_t i = 1; i < n; i++) {
-		one = load_file(&c, AT_FDCWD, paths[i], shown_name(paths[0], paths[i]), flags);
+		one = load_file(c, AT_FDCWD, paths[i], shown_name(paths[0], paths[i]), flags);
 		r = r < 0 ? r : one;
 	}
-	if (r < 0) {	/* what is there is still judged: all errors at once */
+	c->partial = r < 0;
+	return c->err ? c->err : r;
+}
+
+int bh_config_load_files(const char *const *paths, size_t n, unsigned flags, struct bh_policy **ret,
+	struct bh_diags *diags)
+{
+	_cleanup_(cfg_clear) struct bh_cfg c = {0};
+	int r = cfg_init(&c, diags), one;
+
+	if (r < 0)
+		return r;
+	r = read_files(&c, paths, n, flags);
+	if (r < 0 && c.partial && !c.err) {	/* what is there is still judged: all errors at once */
 		struct bh_policy *none = NULL;
 
-		c.partial = true;
-		one = c.err ? c.err : finish(&c, &none);
+		one = finish(&c, &none);
 		bh_policy_free(none);
 		return one == -ENOMEM ? one : r;
 	}
-	return finish(&c, ret);
+	return r < 0 ? r : finish(&c, ret);
 }
 
 int bh_config_load(const char *path, unsigned flags, struct bh_policy **ret, struct bh_diags *diags)
 {
 	return bh_config_load_files(&path, 1, flags, ret, diags);
+}
+
+int bh_config_read(const char *path, unsigned flags, struct bh_config_texts *ret, struct bh_diags *diags)
+{
+	_cleanup_(cfg_clear) struct bh_cfg c = {0};
+	struct bh_config_texts texts = {0};
+	int r = cfg_init(&c, diags);
+
+	if (r == 0)
+		r = read_files(&c, &path, 1, flags);
+	if (r < 0)
+		return r;
+	bh_vec_foreach(d, &c.docs) {
+		struct bh_config_text t = {.name = strdup(d->file), .text = d->text, .n = d->n};
+
+		if (!t.name || bh_vec_push(&texts.v, t) < 0) {
+			free((void *)t.name);
+			bh_config_texts_clear(&texts);
+			return -ENOMEM;
+		}
+		d->text = NULL;
+	}
+	*ret = texts;
+	return 0;
 }

@@ -129,6 +129,9 @@ static struct bh_node *new_node(struct reader *r, const yaml_event_t *e, enum bh
 	if (++r->nodes > BH_CFG_NODES_MAX) {
 		bh_cfg_error(r->c, &n->loc, "more than %u values in one file: use conf.d", BH_CFG_NODES_MAX);
 		r->stop = true;
+	} else if (++r->c->nodes > BH_CFG_NODES_ALL_MAX) {
+		bh_cfg_error(r->c, &n->loc, "more than %u values in all files together", BH_CFG_NODES_ALL_MAX);
+		r->stop = true;
 	}
 	return n;
 }

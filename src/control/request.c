@@ -13,6 +13,22 @@ static int verb_check(const char *verb, struct bh_error *err)
 	return 0;
 }
 
+/* Whether there are more values than allowed, by the marks between them outside of strings: told before memory is taken for them. */
+static bool has_too_many(const char *line, size_t n)
+{
+	size_t marks = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < n; i++)
+		if (quoted && line[i] == '\\')
+			i++;
+		else if (line[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && (line[i] == ',' || line[i] == '[' || line[i] == '{'))
+			marks++;
+	return marks > BH_CONTROL_VALUES_MAX;
+}
+
 int bh_control_request_decode(const char *line, size_t n, json_t **ret, const char **ret_verb, struct bh_error *err)
 {
 	json_error_t where;
@@ -20,6 +36,8 @@ int bh_control_request_decode(const char *line, size_t n, json_t **ret, const ch
 	const char *verb;
 	int r;
 
+	if (has_too_many(line, n))
+		return bh_fail(err, -EBADMSG, "a request has at most %u values", BH_CONTROL_VALUES_MAX);
 	doc = json_loadb(line, n, JSON_REJECT_DUPLICATES, &where);
 	if (!doc) {
 		if (json_error_code(&where) == json_error_out_of_memory)
@@ -75,7 +93,7 @@ json_t *bh_control_refusal(const char *code, const char *text)
 	json_t *error = json_string(text);
 
 	if (!error) {	/* no UTF-8 */
-		bh_buf_put_safe(&safe, text, BH_CONTROL_REQUEST_MAX);
+		bh_buf_put_safe(&safe, text, BH_CONTROL_SMALL_MAX);
 		error = json_string(safe.s ? safe.s : "");
 	}
 	return json_pack("{s:b, s:s, s:o}", "ok", 0, "code", code, "error", error);

@@ -9,7 +9,8 @@
 #define BH_CONTROL_VERSION 1
 #define BH_CONTROL_VERB_MAX 32
 
-/* Reads a request of N bytes (without its newline): a JSON object without duplicate keys, "version" 1, "verb" of a-z.
+/* Reads a request of N bytes (without its newline): a JSON object without duplicate keys, "version" 1, "verb" of a-z, and not more than
+ * BH_CONTROL_VALUES_MAX values.
  * *RET_VERB points into *RET. 0; -EPROTO for another version; -EBADMSG for anything else; -ENOMEM. */
 int bh_control_request_decode(const char *line, size_t n, json_t **ret, const char **ret_verb, struct bh_error *err);
 

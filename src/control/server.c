@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request a connection. Every client is bounded in number, bytes and time, so that one that sends nothing, sends for
- * ever or does not read holds nothing but its own seat for BH_CONTROL_TIMEOUT_MS. */
+ * ever or does not read holds nothing but its own seat for BH_CONTROL_TIMEOUT_MS. What is to be sent is held as it comes, never
+ * in advance, and what all hold beyond small requests is bounded together. */
 #include "peer.h"
 #include "request.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 64
+#define IN_FIRST 4096u	/* bytes; doubled as they fill */
 
 enum client_state {
 	CLIENT_READING,		/* waits for a request */
@@ -29,8 +31,8 @@ struct client {
 	enum bh_control_right right;
 	enum client_state state;
 	sd_event_source *io, *timer;
-	char in[BH_CONTROL_REQUEST_MAX];
-	size_t in_n;
+	char *in;
+	size_t in_n, in_cap;
 	char *out;
 	size_t out_n, out_at;
 	struct bh_control_call *call;
@@ -51,7 +53,21 @@ struct bh_control_server {
 	void *userdata;
 	struct client *clients[CLIENTS_MAX];	/* oldest first */
 	size_t n_clients;
+	size_t large;		/* bytes of the buffers that are larger than BH_CONTROL_SMALL_MAX */
 };
+
+static size_t large_part(size_t cap)
+{
+	return cap > BH_CONTROL_SMALL_MAX ? cap : 0;
+}
+
+static void client_drop_input(struct client *c)
+{
+	c->server->large -= large_part(c->in_cap);
+	free(c->in);
+	c->in = NULL;
+	c->in_n = c->in_cap = 0;
+}
 
 static void client_free(struct client *c)
 {
@@ -68,6 +84,7 @@ static void client_free(struct client *c)
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);
 	close(c->fd);
+	client_drop_input(c);
 	free(c->out);
 	free(c);
 }
@@ -115,6 +132,7 @@ static void client_call(struct client *c, size_t n)
 	const char *verb = NULL;
 	int r = bh_control_request_decode(c->in, n, &request, &verb, &err);
 
+	client_drop_input(c);
 	if (r < 0) {
 		client_send(c, bh_control_refusal("usage", err.msg));
 		return;
@@ -135,6 +153,49 @@ static void client_call(struct client *c, size_t n)
 	json_decref(request);
 }
 
+/* Ends the oldest client that waits for its peer, others before root, and that holds at least LEAST bytes; not SELF. False when there is none
+ * that RIGHT is good enough to end. */
+static bool server_evict(struct bh_control_server *s, enum bh_control_right right, size_t least, const struct client *self)
+{
+	for (int root = 0; root <= (right == BH_RIGHT_WRITE); root++)
+		for (size_t i = 0; i < s->n_clients; i++) {
+			struct client *c = s->clients[i];
+
+			if (c != self && c->state != CLIENT_CALLING && large_part(c->in_cap) >= least && (root || c->right != BH_RIGHT_WRITE)) {
+				client_free(c);
+				return true;
+			}
+		}
+	return false;
+}
+
+/* Room for more of a request. False: there is none, and C is told. */
+static bool client_grow(struct client *c)
+{
+	struct bh_control_server *s = c->server;
+	size_t cap = c->in_cap ? c->in_cap * 2 : IN_FIRST, before = large_part(c->in_cap);
+	char *in;
+
+	if (cap > BH_CONTROL_REQUEST_MAX) {
+		client_send(c, bh_control_refusal("usage", "the request is too long"));
+		return false;
+	}
+	while (s->large - before + large_part(cap) > BH_CONTROL_LARGE_MAX)
+		if (!server_evict(s, c->right, 1, c)) {
+			client_send(c, bh_control_refusal("failed", "too many large requests at once: try again"));
+			return false;
+		}
+	in = realloc(c->in, cap);
+	if (!in) {
+		client_free(c);
+		return false;
+	}
+	c->in = in;
+	c->in_cap = cap;
+	s->large += large_part(cap) - before;
+	return true;
+}
+
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct client *c = userdata;
@@ -153,19 +214,19 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
 	}
 	if (c->state == CLIENT_CALLING)
 		return 0;
-	n = recv(fd, c->in + c->in_n, sizeof(c->in) - c->in_n, MSG_DONTWAIT);
+	if (c->in_n == c->in_cap && !client_grow(c))
+		return 0;
+	n = recv(fd, c->in + c->in_n, c->in_cap - c->in_n, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) {
 		client_free(c);
 		return 0;
 	}
+	newline = memchr(c->in + c->in_n, '\n', (size_t)n);
 	c->in_n += (size_t)n;
-	newline = memchr(c->in, '\n', c->in_n);
 	if (newline)
 		client_call(c, (size_t)(newline - c->in));
-	else if (c->in_n == sizeof(c->in))
-		client_send(c, bh_control_refusal("usage", "the request is too long"));
 	return 0;
 }
 
@@ -175,21 +236,6 @@ static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userd
 	(void)usec;
 	client_free(userdata);
 	return 0;
-}
-
-/* Makes a seat free: the oldest that waits for its peer goes, others before root. False when there is none. */
-static bool server_evict(struct bh_control_server *s, enum bh_control_right newcomer)
-{
-	for (int root = 0; root <= (newcomer == BH_RIGHT_WRITE); root++)
-		for (size_t i = 0; i < s->n_clients; i++) {
-			struct client *c = s->clients[i];
-
-			if (c->state != CLIENT_CALLING && (root || c->right != BH_RIGHT_WRITE)) {
-				client_free(c);
-				return true;
-			}
-		}
-	return false;
 }
 
 static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right)
@@ -230,7 +276,7 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 	if (fd < 0)
 		return 0;	/* it went away, or no descriptor is free: the next round tries again */
 	right = bh_control_peer_right(fd, s->group);
-	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right)) {
+	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right, 0, NULL)) {
 		close(fd);
 		return 0;
 	}

@@ -333,6 +333,11 @@ bool bh_owner_holds(const struct bh_ruleset *seen);
 /* status.c: the document of SPEC section 4, the kernel read afresh. */
 int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
 
+/* given.c: the policy that a request brings with it as texts, read by the client: no file is opened. 1 with *RET; 0 when it brings none;
+ * -EINVAL with ERR for one that is not valid, -EBADMSG for what is no list of texts, -ENOMEM. *RET_DIAGNOSTICS (may stay NULL) is what there
+ * is to say, safe to print; the caller frees it. Places in it and in the policy are by the client's names. Expectations are not judged. */
+int bh_given_policy(const json_t *request, struct bh_policy **ret, char **ret_diagnostics, struct bh_error *err);
+
 /* handlers.c */
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
 	enum bh_control_right right);

@@ -70,7 +70,7 @@ static bool prints_back(const struct bh_policy *p, const char *text)
 	struct bh_diags diags = {0};
 	bool ok;
 
-	ok = bh_config_parse("printed.yaml", text, strlen(text), &again, &diags) == 0 && policy_equal(p, again) &&
+	ok = bh_config_parse(&(struct bh_config_text){"printed.yaml", text, strlen(text)}, 1, &again, &diags) == 0 && policy_equal(p, again) &&
 		bh_config_print(again, &twice) == 0 && strcmp(twice.s, text) == 0;
 	if (!ok && diags.errors) {
 		_cleanup_buf_ struct bh_buf b = {0};

@@ -39,7 +39,7 @@ static struct bh_policy *parse(const char *line)
 	struct bh_policy *p = NULL;
 
 	bh_buf_printf(&text, "%s%s\n", head, line);
-	if (bh_config_parse("bulkhead.yaml", text.s, text.n, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
+	if (bh_config_parse(&(struct bh_config_text){"bulkhead.yaml", text.s, text.n}, 1, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
 		print_error("%s", said.s);
 	bh_diags_clear(&diags);
 	assert_non_null(p);

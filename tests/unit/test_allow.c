@@ -28,7 +28,7 @@ static struct bh_policy *parse(const char *rules)
 	struct bh_policy *p = NULL;
 
 	bh_buf_printf(&text, "%s%s", head, rules);
-	if (bh_config_parse("test.yaml", text.s, text.n, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
+	if (bh_config_parse(&(struct bh_config_text){"test.yaml", text.s, text.n}, 1, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
 		print_error("%s", said.s);
 	bh_diags_clear(&diags);
 	assert_non_null(p);
@@ -167,7 +167,7 @@ static void a_flood_of_pairs_is_refused(void **state)
 	for (int i = 0; i < 1100; i++)
 		bh_buf_printf(&text, "  z%d: {select: {name: z%d}}\n", i, i);
 	bh_buf_puts(&text, "allow: [{from: containers, to: containers}]\n");
-	assert_int_equal(bh_config_parse("test.yaml", text.s, text.n, &p, &diags), -EINVAL);
+	assert_int_equal(bh_config_parse(&(struct bh_config_text){"test.yaml", text.s, text.n}, 1, &p, &diags), -EINVAL);
 	assert_int_equal(diags.errors, 1);
 	assert_non_null(strstr(diags.v.v[0].message, "1000000 pairs"));
 	bh_diags_clear(&diags);

@@ -182,11 +182,80 @@ static void several_files_are_one_configuration(void **state)
 static int parse(const char *text, size_t n, struct bh_policy **ret, char *said, size_t size)
 {
 	struct bh_diags diags = {0};
-	int r = bh_config_parse("test.yaml", text, n, ret, &diags);
+	int r = bh_config_parse(&(struct bh_config_text){"test.yaml", text, n}, 1, ret, &diags);
 
 	snprintf(said, size, "%s", diags.v.n ? diags.v.v[0].message : "");
 	bh_diags_clear(&diags);
 	return r;
+}
+
+static void several_texts_are_one_configuration(void **state)
+{
+	static const char more[] = "version: 1\nallow: [{from: web, to: hots}]\n";
+	const struct bh_config_text good[] = {
+		{"bulkhead.yaml", "version: 1\nmode: audit\nallow: [{from: web, to: host}]\n", 53},
+		{"conf.d/a.yaml", "version: 1\nzones: {web: {select: {name: web}}}\ntrailing", 47},
+	};
+	const struct bh_config_text bad[] = {good[0], good[1], {"conf.d/b.yaml", more, strlen(more)}};
+	struct folder *f = *state;
+
+	assert_int_equal(bh_config_parse(good, 2, &f->policy, &f->diags), 0);
+	assert_int_equal(f->policy->zones.n, 1);
+	assert_string_equal(f->policy->zones.v[0].loc.file, "conf.d/a.yaml");
+	assert_string_equal(f->policy->files.v[0], "bulkhead.yaml");
+	bh_policy_free(bh_take(f->policy));
+	assert_int_equal(bh_config_parse(bad, 3, &f->policy, &f->diags), -EINVAL);
+	assert_said(f, 0, "conf.d/b.yaml", "did you mean 'host'");
+	assert_null(f->policy);
+	/* `mode` belongs in the first alone */
+	assert_int_equal(bh_config_parse(good + 1, 1, &f->policy, &f->diags), -EINVAL);
+	assert_int_equal(bh_config_parse(good, 0, &f->policy, &f->diags), -EINVAL);
+}
+
+/* What is read as texts and parsed is what is loaded, places and all. */
+static void files_can_be_read_as_texts(void **state)
+{
+	struct folder *f = *state;
+	struct bh_config_texts texts = {0};
+	_cleanup_(bh_policy_freep) struct bh_policy *p = NULL;
+
+	put(f, "bulkhead.yaml", "\xef\xbb\xbfversion: 1\nmode: audit\nallow: [{from: web, to: host}]\n", 0644);
+	assert_int_equal(mkdir(in(f, "conf.d"), 0755), 0);
+	put(f, "conf.d/b.yaml", "version: 1\nzones: {web: {select: {name: web}}}\n", 0644);
+	put(f, "conf.d/a.yaml", "version: 1\nallow: [{from: web, to: lan}]\n", 0644);
+	assert_int_equal(load(f, BH_CONFIG_CONF_D), 0);
+	assert_int_equal(bh_config_read(in(f, "bulkhead.yaml"), BH_CONFIG_CONF_D, &texts, &f->diags), 0);
+	assert_int_equal(texts.v.n, 3);
+	assert_string_equal(texts.v.v[1].name, "conf.d/a.yaml");
+	assert_int_equal(bh_config_parse(texts.v.v, texts.v.n, &p, &f->diags), 0);
+	assert_true(policy_equal(p, f->policy));
+	assert_int_equal(p->zones.v[0].loc.line, f->policy->zones.v[0].loc.line);
+	bh_config_texts_clear(&texts);
+	assert_int_equal(chmod(in(f, "conf.d/a.yaml"), 0644), 0);
+	assert_int_equal(unlink(in(f, "conf.d/a.yaml")), 0);
+	assert_int_equal(symlink("nowhere", in(f, "conf.d/a.yaml")), 0);
+	assert_int_equal(bh_config_read(in(f, "bulkhead.yaml"), BH_CONFIG_CONF_D, &texts, &f->diags), -ENOENT);
+	assert_said(f, 0, "conf.d/a.yaml", "No such file");
+	assert_int_equal(texts.v.n, 0);
+}
+
+static void values_of_all_files_are_bounded(void **state)
+{
+	struct bh_config_text texts[5];
+	_cleanup_buf_ struct bh_buf b = {0};
+	struct folder *f = *state;
+
+	bh_buf_puts(&b, "version: 1\nmode: enforce\nallow: [");
+	for (int i = 0; i < 65000; i++)
+		bh_buf_puts(&b, "a,");
+	bh_buf_puts(&b, "]\n");
+	for (size_t i = 0; i < BH_ARRAY_SIZE(texts); i++)
+		texts[i] = (struct bh_config_text){"many.yaml", b.s, b.n};
+	assert_int_equal(bh_config_parse(texts, BH_ARRAY_SIZE(texts), &f->policy, &f->diags), -EINVAL);
+	bh_vec_foreach(d, &f->diags.v)
+		if (strstr(d->message, "more than 262144 values in all"))
+			return;
+	fail_msg("not told");
 }
 
 static void sizes_are_bounded(void **state)
@@ -231,7 +300,7 @@ static void limits_and_forwards_are_read_right(void **state)
 	struct bh_diags diags = {0};
 
 	(void)state;
-	assert_int_equal(bh_config_parse("test.yaml", text, strlen(text), &p, &diags), 0);
+	assert_int_equal(bh_config_parse(&(struct bh_config_text){"test.yaml", text, strlen(text)}, 1, &p, &diags), 0);
 	assert_int_equal(p->zones.v[0].conn_max, 2000);
 	assert_int_equal(p->zones.v[0].conn_new, 200);
 	assert_false(p->zones.v[0].conn_new_per_minute);
@@ -240,7 +309,7 @@ static void limits_and_forwards_are_read_right(void **state)
 	assert_int_equal(p->zones.v[1].forwards.n, 2);
 	assert_int_equal(p->allow.v[0].from.v[0].builtin, BH_BUILTIN_BUILD);
 	assert_int_equal(bh_config_print(p, &b), 0);
-	assert_int_equal(bh_config_parse("test.yaml", b.s, b.n, &again, &diags), 0);
+	assert_int_equal(bh_config_parse(&(struct bh_config_text){"test.yaml", b.s, b.n}, 1, &again, &diags), 0);
 	assert_true(policy_equal(p, again));
 	bh_diags_clear(&diags);
 }
@@ -257,7 +326,7 @@ static void bad_limits_are_told(void **state)
 		char text[256];
 
 		snprintf(text, sizeof(text), "version: 1\nmode: enforce\nzones: {a: {select: {name: a}, connections: %s}}\n", bad[i]);
-		assert_int_equal(bh_config_parse("test.yaml", text, strlen(text), &p, &diags), -EINVAL);
+		assert_int_equal(bh_config_parse(&(struct bh_config_text){"test.yaml", text, strlen(text)}, 1, &p, &diags), -EINVAL);
 		assert_int_equal(diags.errors, 1);
 		assert_int_equal(diags.v.v[0].line, 3);
 		bh_diags_clear(&diags);
@@ -296,6 +365,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_broken_file_does_not_hide_errors_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_files_are_one_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_texts_are_one_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_can_be_read_as_texts, setup, teardown),
+		cmocka_unit_test_setup_teardown(values_of_all_files_are_bounded, setup, teardown),
 		cmocka_unit_test(sizes_are_bounded),
 		cmocka_unit_test(limits_and_forwards_are_read_right),
 		cmocka_unit_test(bad_limits_are_told),

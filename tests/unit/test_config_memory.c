@@ -35,7 +35,7 @@ static int judge(const char *text, struct bh_buf *out)
 	_cleanup_(bh_policy_freep) struct bh_policy *p = NULL;
 	struct bh_expect_failures failures = {0};
 	struct bh_diags diags = {0};
-	int r = bh_config_parse("test.yaml", text, strlen(text), &p, &diags);
+	int r = bh_config_parse(&(struct bh_config_text){"test.yaml", text, strlen(text)}, 1, &p, &diags);
 
 	if (r != -ENOMEM)
 		bh_diags_print(&diags, out);

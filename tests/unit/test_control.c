@@ -187,7 +187,8 @@ static void test_garbage_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char answer[4096];
-	char *long_line = calloc(1, 200001);
+	const size_t size = BH_CONTROL_REQUEST_MAX + 1;
+	char *long_line = calloc(1, size + 1);
 	int fd;
 
 	if (geteuid() != 0)
@@ -198,13 +199,114 @@ static void test_garbage_is_refused(void **state)
 	ask(f, fd, "\x16\x03\x01\n", answer, sizeof(answer));
 	assert_non_null(strstr(answer, "\"usage\""));
 	close(fd);
-	memset(long_line, '[', 200000);
+	memset(long_line, '[', size);
 	fd = dial(f);
 	ask(f, fd, long_line, answer, sizeof(answer));
 	assert_non_null(strstr(answer, "too long"));
 	close(fd);
 	assert_int_equal(f->calls, 0);
 	free(long_line);
+}
+
+/* A request of TEXT bytes of text, with a newline if WHOLE. The caller frees it. */
+static char *large_request(size_t text, bool whole)
+{
+	static const char head[] = "{\"version\":1,\"verb\":\"echo\",\"what\":7,\"x\":\"";
+	char *s = malloc(sizeof(head) + text + 4);
+
+	assert_non_null(s);
+	memcpy(s, head, sizeof(head) - 1);
+	memset(s + sizeof(head) - 1, 'a', text);
+	strcpy(s + sizeof(head) - 1 + text, whole ? "\"}\n" : "");
+	return s;
+}
+
+static void test_large_requests(void **state)
+{
+	struct fixture *f = *state;
+	char answer[4096];
+	char *text = large_request(BH_CONTROL_REQUEST_MAX - 200, true);
+	int fd;
+
+	if (geteuid() != 0)
+		return free(text);
+	listen_ok(f);
+	fd = dial(f);
+	ask(f, fd, text, answer, sizeof(answer));
+	assert_string_equal(answer, "{\"ok\":true,\"result\":7}\n");
+	close(fd);
+	free(text);
+}
+
+/* Sends all of TEXT, as far as the server reads it. */
+static void send_while_read(struct fixture *f, int fd, const char *text)
+{
+	for (size_t n = strlen(text); n > 0;) {
+		ssize_t k = send(fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (k > 0) {
+			text += k;
+			n -= (size_t)k;
+		} else if (errno != EAGAIN) {
+			return;
+		}
+		assert_true(sd_event_run(f->event, 0) >= 0);
+	}
+	for (int i = 0; i < 200; i++)
+		sd_event_run(f->event, 0);
+}
+
+/* Ten clients that each hold almost a whole request: the memory for them is bounded, the oldest have to go, small requests find room. */
+static void test_large_requests_share_a_bound(void **state)
+{
+	struct fixture *f = *state;
+	char *text = large_request(BH_CONTROL_REQUEST_MAX - 200, false);
+	char answer[4096];
+	int fds[10], fd, gone = 0;
+
+	if (geteuid() != 0)
+		return free(text);
+	listen_ok(f);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(fds); i++) {
+		fds[i] = dial(f);
+		send_while_read(f, fds[i], text);
+	}
+	for (size_t i = 0; i < BH_ARRAY_SIZE(fds); i++)
+		gone += recv(fds[i], answer, 1, MSG_DONTWAIT) >= 0 || errno == ECONNRESET;
+	assert_int_equal(gone, 10 - BH_CONTROL_LARGE_MAX / BH_CONTROL_REQUEST_MAX);
+	fd = dial(f);
+	ask(f, fd, "{\"version\":1,\"verb\":\"echo\",\"what\":1}\n", answer, sizeof(answer));
+	assert_string_equal(answer, "{\"ok\":true,\"result\":1}\n");
+	close(fd);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	free(text);
+}
+
+static void test_values_are_bounded(void **state)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
+	struct bh_error err = {0};
+	const char *verb = NULL;
+	json_t *doc = NULL;
+
+	(void)state;
+	bh_buf_puts(&b, "{\"version\":1,\"verb\":\"a\",\"x\":\"\\\"");
+	for (int i = 0; i < 10000; i++)
+		bh_buf_puts(&b, "{[,");
+	bh_buf_puts(&b, "\",\"y\":[0");
+	assert_int_equal(b.err, 0);
+	for (int i = 0; i < 4000; i++)
+		bh_buf_puts(&b, ",0");
+	bh_buf_puts(&b, "]}");
+	assert_int_equal(bh_control_request_decode(b.s, b.n, &doc, &verb, &err), 0);
+	json_decref(doc);
+	b.n -= 2;
+	for (int i = 0; i < 100; i++)
+		bh_buf_puts(&b, ",0");
+	bh_buf_puts(&b, "]}");
+	assert_int_equal(bh_control_request_decode(b.s, b.n, &doc, &verb, &err), -EBADMSG);
+	assert_non_null(strstr(err.msg, "4096 values"));
 }
 
 static void test_many_idle_clients(void **state)
@@ -401,6 +503,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_values_are_bounded),
+		cmocka_unit_test_setup_teardown(test_large_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_requests_share_a_bound, setup, teardown),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage_is_refused, setup, teardown),

@@ -411,6 +411,55 @@ static void test_numbers_of_zones_after_a_restart(void **state)
 	bh_ruleset_free(seen);
 }
 
+static int given(const char *request, char **ret_said, struct bh_error *err)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *p = NULL;
+	json_t *doc = json_loads(request, 0, NULL);
+	int r;
+
+	assert_non_null(doc);
+	r = bh_given_policy(doc, &p, ret_said, err);
+	assert_int_equal(r == 1, p != NULL);
+	json_decref(doc);
+	return r;
+}
+
+static void test_a_given_configuration(void **state)
+{
+	static const struct {
+		const char *request, *error, *said;
+		int r;
+	} cases[] = {
+		{ "{}", NULL, NULL, 0 },
+		{ "{\"config\": [{\"name\": \"b.yaml\", \"text\": \"version: 1\\nmode: audit\\n\"}]}", NULL, NULL, 1 },
+		{ "{\"config\": [{\"name\": \"b.yaml\", \"text\": \"version: 1\\nmode: audit\\n\"},"
+		  " {\"name\": \"conf.d/c\\\\x1b.yaml\", \"text\": \"version: 1\\nzone: 1\"}]}", "not valid", "zones", -EINVAL },
+		{ "{\"config\": [{\"name\": \"/etc/shadow\", \"text\": \"\"}]}", "not valid", "/etc/shadow:1:1", -EINVAL },
+		{ "{\"config\": []}", "list of files", NULL, -EBADMSG },
+		{ "{\"config\": \"/etc/shadow\"}", "list of files", NULL, -EBADMSG },
+		{ "{\"config\": [\"/etc/shadow\"]}", "list of files", NULL, -EBADMSG },
+		{ "{\"config\": [{\"name\": \"/etc/shadow\"}]}", "list of files", NULL, -EBADMSG },
+		{ "{\"config\": [{\"name\": \"\", \"text\": \"\"}]}", "another name", NULL, -EBADMSG },
+		{ "{\"config\": [{\"name\": \"a\\u001b[2J\", \"text\": \"\"}]}", "another name", NULL, -EBADMSG },
+		{ "{\"config\": [{\"name\": \"a\\nb\", \"text\": \"\"}]}", "another name", NULL, -EBADMSG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *said = NULL;
+		struct bh_error err = {0};
+
+		if (given(cases[i].request, &said, &err) != cases[i].r)
+			fail_msg("%s: %s", cases[i].request, err.msg);
+		if (cases[i].error)
+			assert_non_null(strstr(err.msg, cases[i].error));
+		if (cases[i].said)
+			assert_non_null(strstr(said ? said : "", cases[i].said));
+		else
+			assert_null(said);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +470,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_state_unwritable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_a_given_configuration),
 		cmocka_unit_test(test_numbers_of_zones_after_a_restart),
 		cmocka_unit_test_setup_teardown(test_resolvers, setup, teardown),
 		cmocka_unit_test(test_resolvers_that_leave),

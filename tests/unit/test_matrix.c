@@ -75,7 +75,7 @@ static void what_is_open(void **state)
 	const struct bh_matrix_cell *c;
 
 	(void)state;
-	assert_int_equal(bh_config_parse("bulkhead.yaml", example, strlen(example), &p, &diags), 0);
+	assert_int_equal(bh_config_parse(&(struct bh_config_text){"bulkhead.yaml", example, strlen(example)}, 1, &p, &diags), 0);
 	bh_diags_clear(&diags);
 	assert_int_equal(bh_matrix_new(p, &m, NULL), 0);
 	for (size_t i = 0; i < BH_ARRAY_SIZE(cells); i++) {
