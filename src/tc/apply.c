@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define DEPTH 2		/* of a container's class: host, zone, container */
+#define SPARE_ROOT 0xbc0000u
 
 /* One apply(): what failed first is told at the end, the rest is done all the same. */
 struct applying {
@@ -39,6 +40,15 @@ static void note_class(struct applying *a, int r, const char *what, enum bh_dire
 	note(a, r, what, name);
 }
 
+/* An empty tree in place of what is there. The kernel puts one root in place of another in one step only where their handles differ,
+ * hence two; each is closed until it has classes, so that nothing passes uncapped on the way. */
+static int new_root(struct applying *a, int ifindex)
+{
+	int r = bh_tc_root_set(a->nl, ifindex, SPARE_ROOT);
+
+	return r < 0 ? r : bh_tc_root_set(a->nl, ifindex, BH_CLASS_ROOT);
+}
+
 /* The IFB, up, with our HTB as its root; whatever else hangs there goes, the device being ours. */
 static int make_tree(struct applying *a, enum bh_direction d)
 {
@@ -63,11 +73,8 @@ static int make_tree(struct applying *a, enum bh_direction d)
 		goto out;
 	root = bh_tc_qdisc_at(&q, s.ifindex, TC_H_ROOT);
 	if (!root || root->handle != BH_CLASS_ROOT || strcmp(root->kind, "htb") != 0 ||
-		root->defcls != (BH_CLASS_DEFAULT & 0xffff)) {
-		if (root && root->handle)
-			(void)bh_tc_root_del(a->nl, s.ifindex);	/* adding tells, should it matter */
-		r = bh_tc_root_add(a->nl, s.ifindex);
-	}
+		root->defcls != (BH_CLASS_DEFAULT & 0xffff))
+		r = new_root(a, s.ifindex);
 	a->ifindex[d] = s.ifindex;
 out:
 	bh_vec_clear(&q.q);
@@ -175,8 +182,8 @@ static int depth(const struct bh_shape *s, enum bh_direction d, const struct bh_
 	return n;
 }
 
-/* A class with children cannot move, nor go before them: another version laid the tree out otherwise. Without a root all of
- * them go; for a moment the device carries everything at once. */
+/* A class with children cannot move, nor go before them: another version laid the tree out otherwise. With their root all of
+ * them go, and what is sent meanwhile is dropped. */
 static int begin_again(struct applying *a, enum bh_direction d)
 {
 	bool moves = false;
@@ -189,9 +196,7 @@ static int begin_again(struct applying *a, enum bh_direction d)
 	}
 	if (!moves)
 		return 0;
-	r = bh_tc_root_del(a->nl, a->ifindex[d]);
-	if (r == 0 || r == -ENOENT)
-		r = bh_tc_root_add(a->nl, a->ifindex[d]);
+	r = new_root(a, a->ifindex[d]);
 	a->fresh[d] = r == 0;
 	return r;
 }

@@ -14,7 +14,7 @@ static void try_queues(struct bh_nl *n, int ifindex, struct bh_features *f)
 	};
 	const struct bh_tc_params p = bh_tc_params(&c);
 
-	if (bh_tc_root_add(n, ifindex) < 0 || bh_tc_class_set(n, ifindex, &c) < 0)
+	if (bh_tc_root_set(n, ifindex, BH_CLASS_ROOT) < 0 || bh_tc_class_set(n, ifindex, &c) < 0)
 		return;
 	f->htb = true;
 	f->fq_codel = bh_tc_queue_fq_codel(n, ifindex, c.id, bh_tc_leaf_handle(c.id), &p) == 0;

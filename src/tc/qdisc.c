@@ -56,21 +56,19 @@ static int talk(struct bh_nl *n, struct nl_msg *m, bool complete)
 	return r;
 }
 
-int bh_tc_root_add(struct bh_nl *n, int ifindex)
+/* What matches no class would leave at once, which until the default class is there is everything: a queue of none drops it
+ * (htb_enqueue() in net/sched/sch_htb.c). */
+int bh_tc_root_set(struct bh_nl *n, int ifindex, uint32_t handle)
 {
 	const struct tc_htb_glob glob = { .version = 3, .rate2quantum = 10, .defcls = BH_CLASS_DEFAULT & 0xffff };
-	struct nl_msg *m = tc_msg(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT, BH_CLASS_ROOT, 0);
+	struct nl_msg *m = tc_msg(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT, handle, 0);
 	struct nlattr *opt;
 	bool ok;
 
 	ok = m && nla_put_string(m, TCA_KIND, "htb") == 0 && (opt = nla_nest_start(m, TCA_OPTIONS)) &&
-		nla_put(m, TCA_HTB_INIT, sizeof(glob), &glob) == 0 && nla_nest_end(m, opt) == 0;
+		nla_put(m, TCA_HTB_INIT, sizeof(glob), &glob) == 0 && nla_put_u32(m, TCA_HTB_DIRECT_QLEN, 0) == 0 &&
+		nla_nest_end(m, opt) == 0;
 	return talk(n, m, ok);
-}
-
-int bh_tc_root_del(struct bh_nl *n, int ifindex)
-{
-	return talk(n, tc_msg(RTM_DELQDISC, 0, ifindex, TC_H_ROOT, 0, 0), true);
 }
 
 /* Without a rate table: the kernel computes for itself when the link layer is named (net/sched/sch_htb.c). */

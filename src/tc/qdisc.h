@@ -45,9 +45,8 @@ int bh_tc_ifb_add(struct bh_nl *n, const char *name);	/* marked as ours, not yet
 int bh_tc_link_up(struct bh_nl *n, int ifindex);
 int bh_tc_link_del(struct bh_nl *n, int ifindex);
 
-/* All return 0 or the kernel's -errno. HTB with BH_CLASS_DEFAULT as root. */
-int bh_tc_root_add(struct bh_nl *n, int ifindex);
-int bh_tc_root_del(struct bh_nl *n, int ifindex);
+/* All return 0 or the kernel's -errno. HTB with BH_CLASS_DEFAULT as root, which is closed: what no class takes is dropped. */
+int bh_tc_root_set(struct bh_nl *n, int ifindex, uint32_t handle);	/* in place of a root of another handle, in one step */
 int bh_tc_class_set(struct bh_nl *n, int ifindex, const struct bh_class *c);	/* adds or changes in place */
 int bh_tc_class_del(struct bh_nl *n, int ifindex, uint32_t id);
 /* The queue of a leaf, in its kinds. HANDLE 0 lets the kernel number it. */

@@ -19,6 +19,33 @@ member both va3
 """
 
 
+COUNT = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
+s.bind(("", 5401))
+print("ready", flush=True)
+n = 0
+s.settimeout(20)
+try:
+    while True:
+        n += len(s.recv(2048)) + 42
+        s.settimeout(1)
+except TimeoutError:
+    print(n)
+"""
+FLOOD = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 5401))
+while True:
+    try:
+        s.send(bytes(1472))
+    except OSError:
+        pass
+"""
+
+
 class Links(Case):
     def links(self):
         out = {}
@@ -301,6 +328,30 @@ table inet t {
         finally:
             self.net.run("host", "nft", "delete", "table", "bridge", "t")
             self.net.run("host", "nft", "delete", "table", "inet", "t")
+
+    def test_tree_made_anew_lets_nothing_past_the_cap(self):
+        """Another version's layout goes, and ours comes, under a flood: what arrives is what the cap gives, or less."""
+        wish = "zone c 400000 0 0 0\nmember c va1\n"
+        self.net.apply(wish)
+        receiver = self.net.start("a2", "python3", "-c", COUNT)
+        self.assertEqual(receiver.stdout.readline(), "ready\n")
+        self.net.run("a1", "ping", "-q", "-c", "1", "-W", "1", self.net.ip["a2"])
+        start = time.monotonic()
+        sender = self.net.start("a1", "python3", "-c", FLOOD, self.net.ip["a2"])
+        for _ in range(40):
+            # which lets nothing pass either
+            for words in (["qdisc", "replace", "dev", "bh-egress", "root", "handle", "bd:", "htb", "direct_qlen", "0"],
+                          ["qdisc", "replace", "dev", "bh-egress", "root", "handle", "bb:", "htb", "default", "fffe", "direct_qlen", "0"],
+                          ["class", "add", "dev", "bh-egress", "parent", "bb:", "classid", "bb:1", "htb", "rate", "100kbit"]):
+                self.net.run("host", "tc", *words)
+            self.assertDiffers(wish)
+            self.net.apply(wish)
+        sender.kill()
+        seconds = time.monotonic() - start
+        got = int(receiver.communicate(timeout=30)[0])
+        print(f"# {got * 8 / seconds / 1e3:.0f} of 400 kbit/s over {seconds:.1f} s and 40 trees")
+        # the default class and the container's begin with a frame and a burst
+        self.assertTrue(0 < got < 50000 * seconds + 40 * 3 * 1514, got)
 
     def test_traffic_goes_on_through_changes(self):
         """A clsact that comes or goes stops its device for a moment (qdisc_graft() in net/sched/sch_api.c): a packet or
