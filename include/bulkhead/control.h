@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The protocol between daemon and command: newline-delimited JSON over a unix socket, both ends, no policy.
  * A request is one line {"version": 1, "verb": "status", …}, an answer one line {"ok": true, "result": …} or
- * {"ok": false, "code": "denied|usage|refused|failed", "error": "one line that says what to do"}. */
+ * {"ok": false, "code": "denied|usage|refused|failed", "error": "one line that says what to do"}. Who asks to follow something gets such a line for each
+ * thing that happens, until he leaves. */
 #ifndef BULKHEAD_CONTROL_H
 #define BULKHEAD_CONTROL_H
 
@@ -19,6 +20,8 @@
 #define BH_CONTROL_SMALL_MAX 65536u
 #define BH_CONTROL_LARGE_MAX (16u << 20)
 #define BH_CONTROL_TIMEOUT_MS 5000
+#define BH_CONTROL_STREAM_MAX (256u * 1024)	/* bytes that wait for one reader */
+#define BH_CONTROL_STREAMS_MAX 16u
 
 struct sd_event;
 
@@ -46,9 +49,23 @@ void bh_control_reply(struct bh_control_call *call, json_t *result);
 void bh_control_refuse(struct bh_control_call *call, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* From now on the call is answered by any number of lines. 0; -EMFILE: BH_CONTROL_STREAMS_MAX calls are already, the peer was told and the call is over. */
+int bh_control_stream(struct bh_control_call *call);
+/* One line of such a call: {"ok": true, "result": RESULT}, whose reference is taken. 0; -EPIPE: the peer has left; -ENOBUFS: it does not read, so that more
+ * than BH_CONTROL_STREAM_MAX bytes wait: as its last line it is told that, and dropped; -ENOMEM. After an error the call is over and forgotten. It
+ * ends with bh_control_reply() or _refuse(), as any. */
+int bh_control_tell(struct bh_control_call *call, json_t *result);
+/* Whether the call's peer is still there. One that has left is forgotten with the next bh_control_tell(). */
+bool bh_control_is_alive(const struct bh_control_call *call);
+
 /* One request, blocking, at most TIMEOUT_MS. *RET_RESULT is a new reference. -ENOENT/-ECONNREFUSED: the daemon is not running;
  * -EACCES: not permitted (socket mode or the daemon said so); -EBADMSG: refused, ERR says why (code in RET_CODE if not NULL, 16 bytes). */
 int bh_control_call(const char *path, json_t *request, int timeout_ms, json_t **ret_result, char *ret_code,
 	struct bh_error *err);
+
+/* One request that is answered by any number of lines: FN gets each RESULT until it returns false (0), or the daemon says no more (as above) or
+ * goes (-ECONNRESET). */
+typedef bool (*bh_control_line_fn)(void *userdata, const json_t *result);
+int bh_control_follow(const char *path, json_t *request, bh_control_line_fn fn, void *userdata, char *ret_code, struct bh_error *err);
 
 #endif

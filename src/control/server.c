@@ -22,7 +22,8 @@
 enum client_state {
 	CLIENT_READING,		/* waits for a request */
 	CLIENT_CALLING,		/* the handler has not answered yet: not bounded in time here */
-	CLIENT_WRITING,
+	CLIENT_STREAMING,	/* gets a line now and then, not bounded in time */
+	CLIENT_WRITING,		/* the last of it */
 };
 
 struct client {
@@ -89,7 +90,7 @@ static void client_free(struct client *c)
 	free(c);
 }
 
-/* Writes what the socket takes; the client goes when all is written or it cannot be. */
+/* Writes what the socket takes; the client goes when all is written, unless more may come, or when it cannot be. */
 static void client_flush(struct client *c)
 {
 	while (c->out_at < c->out_n) {
@@ -103,15 +104,40 @@ static void client_flush(struct client *c)
 			break;
 		c->out_at += (size_t)n;
 	}
+	if (c->out_at == c->out_n && c->state == CLIENT_STREAMING && sd_event_source_set_io_events(c->io, 0) >= 0)
+		return;
 	client_free(c);
 }
 
-/* Sends DOC, whose reference it takes (NULL stands for no memory), and is done with the client. */
-static void client_send(struct client *c, json_t *doc)
+/* Puts DOC behind what waits to be written; its reference is taken, NULL stands for no memory. */
+static int client_queue(struct client *c, json_t *doc)
 {
-	int r = doc ? bh_control_line(doc, &c->out, &c->out_n) : -ENOMEM;
+	_cleanup_free_ char *line = NULL;
+	size_t n, waits = c->out_n - c->out_at;
+	int r = doc ? bh_control_line(doc, &line, &n) : -ENOMEM;
+	char *all;
 
 	json_decref(doc);
+	if (r < 0)
+		return r;
+	all = malloc(waits + n);
+	if (!all)
+		return -ENOMEM;
+	if (waits)
+		memcpy(all, c->out + c->out_at, waits);
+	memcpy(all + waits, line, n);
+	free(c->out);
+	c->out = all;
+	c->out_n = waits + n;
+	c->out_at = 0;
+	return 0;
+}
+
+/* Sends DOC, whose reference it takes (NULL stands for no memory), as the last line, and is done with the client. */
+static void client_send(struct client *c, json_t *doc)
+{
+	int r = client_queue(c, doc);
+
 	c->state = CLIENT_WRITING;
 	if (r == 0)
 		r = sd_event_source_set_time_relative(c->timer, BH_CONTROL_TIMEOUT_MS * 1000ULL);
@@ -161,7 +187,7 @@ static bool server_evict(struct bh_control_server *s, enum bh_control_right righ
 		for (size_t i = 0; i < s->n_clients; i++) {
 			struct client *c = s->clients[i];
 
-			if (c != self && c->state != CLIENT_CALLING && large_part(c->in_cap) >= least && (root || c->right != BH_RIGHT_WRITE)) {
+			if (c != self && c->state != CLIENT_CALLING && c->state != CLIENT_STREAMING && large_part(c->in_cap) >= least && (root || c->right != BH_RIGHT_WRITE)) {
 				client_free(c);
 				return true;
 			}
@@ -208,7 +234,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
 		client_free(c);
 		return 0;
 	}
-	if (c->state == CLIENT_WRITING) {
+	if (c->state == CLIENT_WRITING || c->state == CLIENT_STREAMING) {
 		client_flush(c);
 		return 0;
 	}
@@ -415,4 +441,54 @@ void bh_control_refuse(struct bh_control_call *call, const char *code, const cha
 		text = NULL;
 	va_end(ap);
 	call_end(call, text ? bh_control_refusal(code, text) : NULL);
+}
+
+bool bh_control_is_alive(const struct bh_control_call *call)
+{
+	return call->client;
+}
+
+int bh_control_stream(struct bh_control_call *call)
+{
+	struct client *c = call->client;
+	size_t streams = 0;
+
+	for (size_t i = 0; c && i < c->server->n_clients; i++)
+		streams += c->server->clients[i]->state == CLIENT_STREAMING;
+	if (streams >= BH_CONTROL_STREAMS_MAX) {
+		bh_control_refuse(call, "refused", "%u commands follow already: end one of them", BH_CONTROL_STREAMS_MAX);
+		return -EMFILE;
+	}
+	if (c)
+		c->state = CLIENT_STREAMING;
+	return 0;
+}
+
+int bh_control_tell(struct bh_control_call *call, json_t *result)
+{
+	struct client *c = call->client;
+	int r;
+
+	if (!c) {
+		json_decref(result);
+		free(call);
+		return -EPIPE;
+	}
+	if (c->out_n - c->out_at > BH_CONTROL_STREAM_MAX) {
+		json_decref(result);
+		bh_control_refuse(call, "failed", "what happened came faster than it was read: some of it is lost from here on, ask again");
+		return -ENOBUFS;
+	}
+	r = client_queue(c, result ? bh_control_answer(result) : NULL);
+	if (r < 0) {
+		free(call);
+		c->call = NULL;
+		client_free(c);
+		return r;
+	}
+	client_flush(c);
+	if (call->client)
+		return 0;
+	free(call);
+	return -EPIPE;
 }

@@ -26,6 +26,7 @@ struct fixture {
 	struct bh_control_call *held;
 	unsigned calls;
 	enum bh_control_right right;
+	int stream;		/* what the last bh_control_stream() said */
 };
 
 static void on_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
@@ -39,6 +40,8 @@ static void on_call(void *userdata, struct bh_control_call *call, const char *ve
 		bh_control_reply(call, json_incref(json_object_get(request, "what")));
 	else if (strcmp(verb, "hold") == 0)
 		f->held = call;
+	else if (strcmp(verb, "follow") == 0)
+		f->held = (f->stream = bh_control_stream(call)) == 0 ? call : NULL;
 	else if (strcmp(verb, "big") == 0)
 		bh_control_reply(call, json_pack("s+", "", ""));
 	else
@@ -482,6 +485,240 @@ static void test_client(void **state)
 	bh_control_reply(f->held, json_true());
 }
 
+#define FOLLOW "{\"version\":1,\"verb\":\"follow\"}\n"
+
+/* A peer that follows. */
+static int follow(struct fixture *f)
+{
+	int fd = dial(f);
+	unsigned calls = f->calls;
+
+	assert_int_equal(send(fd, FOLLOW, strlen(FOLLOW), 0), strlen(FOLLOW));
+	for (int i = 0; i < 1000 && f->calls == calls; i++)
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+	assert_int_equal(f->calls, calls + 1);
+	return fd;
+}
+
+static void test_stream(void **state)
+{
+	struct fixture *f = *state;
+	char line[256];
+	ssize_t n;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = follow(f);
+	assert_int_equal(f->stream, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(bh_control_tell(f->held, json_integer(i)), 0);
+		assert_true(serve_until_readable(f, fd, 1000));
+		n = recv(fd, line, sizeof(line) - 1, 0);
+		assert_true(n > 0);
+		line[n] = '\0';
+		assert_int_equal(line[strlen("{\"ok\":true,\"result\":")], '0' + i);
+		assert_int_equal(line[n - 1], '\n');
+	}
+	/* not bounded in time: the server has waited for longer than a request may take */
+	for (int i = 0; i < 6; i++)
+		sd_event_run(f->event, 1000000);
+	assert_true(bh_control_is_alive(f->held));
+	bh_control_reply(f->held, json_string("the end"));
+	assert_true(serve_until_readable(f, fd, 1000));
+	n = recv(fd, line, sizeof(line) - 1, 0);
+	line[n < 0 ? 0 : n] = '\0';
+	assert_string_equal(line, "{\"ok\":true,\"result\":\"the end\"}\n");
+	assert_true(serve_until_readable(f, fd, 1000));
+	assert_int_equal(recv(fd, line, 1, MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+/* Takes what FD has; the last line is left in LINE. How many lines came whole. */
+static unsigned drain(struct fixture *f, int fd, char line[512])
+{
+	char chunk[65536];
+	unsigned lines = 0;
+	size_t at = 0;
+	ssize_t n;
+
+	while (serve_until_readable(f, fd, 1000) && (n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (chunk[i] == '\n') {
+				line[at < 511 ? at : 511] = '\0';
+				at = 0;
+				lines++;
+			} else if (at++ < 511) {
+				line[at - 1] = chunk[i];
+			}
+		}
+	return lines;
+}
+
+/* Who does not read gets no more than fits, is told so as the last line and let go; nobody else waits for that. */
+static void test_slow_reader(void **state)
+{
+	struct fixture *f = *state;
+	char line[512], filler[1000];
+	unsigned told = 0;
+	struct bh_control_call *other;
+	int fd, quick, r = 0;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	quick = follow(f);
+	other = f->held;
+	fd = follow(f);
+	memset(filler, 'x', sizeof(filler));
+	for (; told < 100000 && r == 0; told += r == 0)
+		r = bh_control_tell(f->held, json_stringn(filler, sizeof(filler)));
+	assert_int_equal(r, -ENOBUFS);
+	assert_in_range(told, BH_CONTROL_STREAM_MAX / 1100, 4000);	/* with what the kernel holds */
+	assert_int_equal(bh_control_tell(other, json_true()), 0);
+	assert_true(serve_until_readable(f, quick, 1000));
+	assert_int_equal(drain(f, fd, line), told + 1);
+	assert_non_null(strstr(line, "\"failed\""));
+	assert_non_null(strstr(line, "faster than it was read"));
+	assert_int_equal(recv(fd, line, 1, MSG_DONTWAIT), 0);
+	bh_control_reply(other, json_true());
+	close(fd);
+	close(quick);
+}
+
+/* One that does not even read what it is told last holds its seat for no longer than any. */
+static void test_dead_reader(void **state)
+{
+	struct fixture *f = *state;
+	char filler[1000];
+	int fd, r = 0;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = follow(f);
+	memset(filler, 'x', sizeof(filler));
+	while (r == 0)
+		r = bh_control_tell(f->held, json_stringn(filler, sizeof(filler)));
+	assert_int_equal(r, -ENOBUFS);
+	for (int i = 0; i < 7; i++)
+		sd_event_run(f->event, 1000000);
+	while (recv(fd, filler, sizeof(filler), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(recv(fd, filler, 1, MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+static void test_follower_leaves(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	fd = follow(f);
+	assert_true(bh_control_is_alive(f->held));
+	close(fd);
+	for (int i = 0; i < 10; i++)
+		sd_event_run(f->event, 1000);
+	assert_false(bh_control_is_alive(f->held));
+	assert_int_equal(bh_control_tell(f->held, json_true()), -EPIPE);
+}
+
+static void test_many_followers(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_control_call *calls[BH_CONTROL_STREAMS_MAX];
+	int fds[BH_CONTROL_STREAMS_MAX + 1];
+	char line[512];
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	for (size_t i = 0; i < BH_CONTROL_STREAMS_MAX; i++) {
+		fds[i] = follow(f);
+		calls[i] = f->held;
+	}
+	fds[BH_CONTROL_STREAMS_MAX] = follow(f);
+	assert_int_equal(f->stream, -EMFILE);
+	assert_int_equal(drain(f, fds[BH_CONTROL_STREAMS_MAX], line), 1);
+	assert_non_null(strstr(line, "end one of them"));
+	/* one that leaves makes room */
+	close(fds[0]);
+	for (int i = 0; i < 10; i++)
+		sd_event_run(f->event, 1000);
+	assert_int_equal(bh_control_tell(calls[0], json_true()), -EPIPE);
+	fds[0] = follow(f);
+	assert_int_equal(f->stream, 0);
+	calls[0] = f->held;
+	for (size_t i = 0; i < BH_CONTROL_STREAMS_MAX; i++) {
+		bh_control_reply(calls[i], json_true());
+		close(fds[i]);
+	}
+	close(fds[BH_CONTROL_STREAMS_MAX]);
+}
+
+struct following {
+	struct fixture *f;
+	unsigned lines, want;
+	struct bh_error err;
+	char code[16];
+	int r;
+};
+
+static bool on_line(void *userdata, const json_t *result)
+{
+	struct following *c = userdata;
+
+	assert_int_equal(json_integer_value(result), c->lines);
+	return ++c->lines < c->want;
+}
+
+static void *follow_thread(void *p)
+{
+	struct following *c = p;
+	json_t *request = json_pack("{s:i, s:s}", "version", 1, "verb", "follow");
+
+	c->r = bh_control_follow(c->f->path, request, on_line, c, c->code, &c->err);
+	json_decref(request);
+	return NULL;
+}
+
+static void test_client_follows(void **state)
+{
+	struct fixture *f = *state;
+	struct following enough = {.f = f, .want = 40}, ended = {.f = f, .want = 100};
+	pthread_t t;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	assert_int_equal(pthread_create(&t, NULL, follow_thread, &enough), 0);
+	while (!f->held)
+		sd_event_run(f->event, 1000);
+	for (int i = 0; i < 50; i++)
+		(void)bh_control_tell(f->held, json_integer(i));	/* several in one piece */
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(enough.r, 0);
+	assert_int_equal(enough.lines, 40);
+	for (int i = 0; i < 10; i++)
+		sd_event_run(f->event, 1000);
+	assert_int_equal(bh_control_tell(f->held, json_true()), -EPIPE);
+	f->held = NULL;
+	assert_int_equal(pthread_create(&t, NULL, follow_thread, &ended), 0);
+	while (!f->held)
+		sd_event_run(f->event, 1000);
+	assert_int_equal(bh_control_tell(f->held, json_integer(0)), 0);
+	bh_control_refuse(f->held, "failed", "no more");
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(ended.r, -EBADMSG);
+	assert_string_equal(ended.code, "failed");
+	assert_string_equal(ended.err.msg, "no more");
+	assert_int_equal(ended.lines, 1);
+}
+
 static void test_rights(void **state)
 {
 	int fd[2];
@@ -516,6 +753,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stale_socket_and_second_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dead_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_follower_leaves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_followers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client_follows, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
