@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "completion.h"
 #include "verb.h"
 
 #include <bulkhead/control.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +22,7 @@ enum {
 	OPT_JSON,
 	OPT_HELP,
 	OPT_VERSION,
+	OPT_COMPLETION,
 };
 
 static const struct option OPTIONS[] = {
@@ -31,6 +32,7 @@ static const struct option OPTIONS[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "completion", required_argument, NULL, OPT_COMPLETION },
 	{ 0 },
 };
 
@@ -71,6 +73,7 @@ static void help(FILE *out)
 		"                 " BH_CONTROL_SOCKET ")\n"
 		"  --json         print JSON\n"
 		"  --help, --version\n"
+		"  --completion SHELL  what bash, zsh or fish needs to complete all this\n"
 		"\n"
 		"Exit status: 0 as wished, 1 the verb's no, 2 wrong usage or refused, 3 the daemon\n"
 		"is not running, 4 not permitted.\n");
@@ -207,6 +210,11 @@ int bh_cli_main(int argc, char **argv, FILE *out, FILE *err)
 		case OPT_VERSION:
 			fprintf(out, "bulkhead " BULKHEAD_VERSION "\n");
 			return fflush(out) == 0 ? BH_EXIT_OK : 1;
+		case OPT_COMPLETION:
+			if (bh_completion_print(out, optarg, VERBS, BH_ARRAY_SIZE(VERBS), OPTIONS) == 0)
+				return fflush(out) == 0 ? BH_EXIT_OK : 1;
+			bh_cli_error(&cli, "no completion for '%s': bash, zsh or fish", optarg);
+			return BH_EXIT_USAGE;
 		default:
 			if (o < 0 || o >= BH_OPTION_MAX)
 				return unknown_option(&cli, argv[optind - 1]);
