@@ -29,6 +29,7 @@ class Reboot(unittest.TestCase):
         work = pathlib.Path(tempfile.mkdtemp(prefix="bh-vm-", dir="/var/tmp"))
         cls.addClassCleanup(shutil.rmtree, work)
         m = vm.Machine(work)
+        m.guest("reboot.sh")
         m.install(CONFIG)
         cls.console = m.boot(3000)
         cls.seen = vm.results(cls.console)

@@ -26,7 +26,7 @@ UNIT = """[Unit]
 After=docker.service bulkheadd.service
 [Service]
 Type=oneshot
-ExecStart=/usr/share/guest/guest.sh
+ExecStart=/usr/share/guest/{script}
 TimeoutStartSec=1800
 [Install]
 WantedBy=multi-user.target
@@ -74,6 +74,17 @@ class Machine:
         path.write_text(text)
         path.chmod(mode)
 
+    def guest(self, script):
+        """What it runs at each boot, and the image of its containers."""
+        shutil.copytree(HERE, self.root / "usr/share/guest")
+        image(self.root / "usr/share/guest/image.tar")
+        self.write("etc/systemd/system/guest.service", UNIT.format(script=script))
+        self.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
+        self.write("etc/hostname", "guest\n")
+        sh("systemctl", "--root", self.root, "enable", "docker", "guest")
+        (self.root / "var/lib/guest").mkdir()
+        (self.root / "var/log/journal").mkdir(exist_ok=True)
+
     def install(self, config):
         """bulkhead, as `meson install` does, enabled, with that configuration; Docker told nothing."""
         build = CACHE / "build"
@@ -82,14 +93,7 @@ class Machine:
         sh("ninja", "-C", build)
         sh("meson", "install", "-C", build, "--no-rebuild", env={"DESTDIR": str(self.root)})
         self.write("etc/bulkhead/bulkhead.yaml", config)
-        shutil.copytree(HERE, self.root / "usr/share/guest")
-        image(self.root / "usr/share/guest/image.tar")
-        self.write("etc/systemd/system/guest.service", UNIT)
-        self.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
-        self.write("etc/hostname", "guest\n")
-        sh("systemctl", "--root", self.root, "enable", "bulkheadd", "docker", "guest")
-        (self.root / "var/lib/guest").mkdir()
-        (self.root / "var/log/journal").mkdir(exist_ok=True)
+        sh("systemctl", "--root", self.root, "enable", "bulkheadd")
 
     def boot(self, seconds):
         """Boots until it powers off; what its console said."""

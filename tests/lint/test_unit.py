@@ -89,8 +89,9 @@ class Unit(unittest.TestCase):
         self.assertEqual(set(words("After")) & set(words("Before")), set())
 
     def test_waits_for_nothing(self):
-        """What it comes after is only ordered; nobody is pulled in, and no network or runtime is waited for."""
-        for key in ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds"):
+        """What it comes after is only ordered; nobody is pulled in but the module, and no network or runtime is waited for."""
+        self.assertEqual(words("Wants"), ["modprobe@br_netfilter.service"])
+        for key in ("Requires", "Requisite", "BindsTo", "PartOf", "Upholds"):
             self.assertEqual(words(key), [], key)
         self.assertEqual([w for w in words("After") if w.startswith(("network", "docker", "containerd", "podman"))], [])
 
