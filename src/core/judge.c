@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The same questions that the rules ask in the kernel, in the same order: interface, own addresses, containers, zones by interface, world. */
-#include "compile_priv.h"
-
-#include <bulkhead/judge.h>
+#include "judge_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
-struct place {
-	struct bh_addr addr;
-	const char *bridge;
-	const struct bh_member *member;
-};
-
-struct bh_judge {
-	struct bh_compile_input in;
-	const struct bh_table *inet;
-	struct claims claims;
-	struct bh_addrs own;		/* the host's */
-	BH_VEC(struct place) places;	/* sorted by address */
-};
+/* linux/netfilter.h, which cannot stand beside netinet/in.h */
+#define NFPROTO_IPV4 2
+#define NFPROTO_IPV6 10
 
 static int place_cmp(const void *va, const void *vb)
 {
@@ -41,6 +29,60 @@ static int places_add(struct bh_judge *j, const struct bh_member *m, const struc
 	return 0;
 }
 
+static int leg_cmp(const void *va, const void *vb)
+{
+	const struct known_leg *a = va, *b = vb;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+/* The element of a port of this host: for one address, for its number alone. */
+static const struct bh_elem *published_here(const struct bh_table *t, uint8_t proto, const struct bh_addr *host, uint16_t port)
+{
+	struct key k = {0};
+
+	key_addr(&k, host);
+	key_u8(&k, proto);
+	key_port(&k, port);
+	return judge_elem_at(t, host->family == 4 ? "pub4" : "pub6", &k);
+}
+
+static const struct bh_elem *published_anywhere(const struct bh_table *t, uint8_t proto, const struct bh_addr *host, uint16_t port)
+{
+	struct key k = {0};
+
+	key_u8(&k, host->family == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	key_u8(&k, proto);
+	key_port(&k, port);
+	return judge_elem_at(t, "pub_any", &k);
+}
+
+/* The numbers of published ports, as the compiler gave them. */
+static int legs_add(struct bh_judge *j, const struct bh_member *m)
+{
+	bool has_port = false;
+
+	bh_vec_foreach(at, &m->attachments)
+		has_port = has_port || at->port[0];
+	bh_vec_foreach(p, &m->container->published) {
+		const struct bh_elem *e = bh_addr_is_zero(&p->host) ? published_anywhere(j->inet, p->proto, &p->host, p->host_port) :
+								      published_here(j->inet, p->proto, &p->host, p->host_port);
+		const struct known_leg l = {.id = e ? e->value : 0, .member = m, .published = p};
+
+		/* nobody's when two containers claim it; and who is not to be found has none */
+		if (has_port && l.id > BH_ID_LEG && bh_vec_push(&j->legs, l) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static const struct known_leg *leg_known(const struct bh_judge *j, uint32_t id)
+{
+	const struct known_leg want = {.id = id};
+
+	return j->legs.n == 0 ? NULL : bsearch(&want, j->legs.v, j->legs.n, sizeof(want), leg_cmp);
+}
+
 int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wanted, struct bh_judge **ret)
 {
 	_cleanup_(bh_judge_freep) struct bh_judge *j = calloc(1, sizeof(*j));
@@ -57,6 +99,11 @@ int bh_judge_new(const struct bh_compile_input *in, const struct bh_ruleset *wan
 		bh_vec_foreach(at, &m->attachments)
 			if (places_add(j, m, at) < 0)
 				return -ENOMEM;
+	bh_vec_foreach(m, &in->placement->members)
+		if (legs_add(j, m) < 0)
+			return -ENOMEM;
+	if (j->legs.n > 1)
+		qsort(j->legs.v, j->legs.n, sizeof(*j->legs.v), leg_cmp);
 	if (j->places.n > 1)
 		qsort(j->places.v, j->places.n, sizeof(*j->places.v), place_cmp);
 	if (claims_collect(&j->in, &j->claims) < 0)
@@ -72,11 +119,11 @@ void bh_judge_free(struct bh_judge *j)
 	claims_clear(&j->claims);
 	bh_vec_clear(&j->own.v);
 	bh_vec_clear(&j->places);
+	bh_vec_clear(&j->legs);
 	free(j);
 }
 
-/* The element that holds K, in a set with intervals too; NULL when none does. */
-static const struct bh_elem *elem_at(const struct bh_table *t, const char *set, const struct key *k)
+const struct bh_elem *judge_elem_at(const struct bh_table *t, const char *set, const struct key *k)
 {
 	const struct bh_set *s = bh_table_set(t, set);
 	size_t lo = 0, hi = s ? s->elems.n : 0;
@@ -101,10 +148,10 @@ static const struct bh_elem *dev_at(const struct bh_judge *j, const char *set, c
 	struct key k = {0};
 
 	key_dev(&k, dev);
-	return elem_at(j->inet, set, &k);
+	return judge_elem_at(j->inet, set, &k);
 }
 
-static size_t inst_of(const struct bh_judge *j, uint32_t id)
+size_t judge_inst_of(const struct bh_judge *j, uint32_t id)
 {
 	for (size_t i = 0; i < j->in.placement->insts.n; i++)
 		if (j->in.placement->insts.v[i].id == id)
@@ -112,7 +159,7 @@ static size_t inst_of(const struct bh_judge *j, uint32_t id)
 	return BH_NOBODY;
 }
 
-static bool is_own_bridge(const struct bh_judge *j, const char *dev)
+bool judge_is_own_bridge(const struct bh_judge *j, const char *dev)
 {
 	return dev_at(j, "bridges", dev) && !dev_at(j, "exempt", dev);
 }
@@ -140,7 +187,7 @@ static const struct bh_member *member_at(const struct bh_judge *j, const struct 
 
 struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *addr, const char *dev)
 {
-	bool own = dev && is_own_bridge(j, dev);
+	bool own = dev && judge_is_own_bridge(j, dev);
 	const struct bh_member *m = !dev || own ? member_at(j, addr, dev) : NULL;
 	const struct bh_elem *e = NULL;
 	struct key k = {0};
@@ -148,52 +195,72 @@ struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *add
 	if (m)
 		return (struct bh_party){.inst = m->inst, .member = m};
 	if (is_host(j, addr))
-		return (struct bh_party){.inst = inst_of(j, BH_ID_HOST)};
+		return (struct bh_party){.inst = judge_inst_of(j, BH_ID_HOST)};
 	if (own) {	/* what a container there forwards for */
 		key_dev(&k, dev);
 		key_addr(&k, addr);
-		e = elem_at(j->inet, addr->family == 4 ? "via4" : "via6", &k);
-		return (struct bh_party){.inst = e ? inst_of(j, e->value) : BH_NOBODY};
+		e = judge_elem_at(j->inet, addr->family == 4 ? "via4" : "via6", &k);
+		return (struct bh_party){.inst = e ? judge_inst_of(j, e->value) : BH_NOBODY};
 	}
 	if (dev)
 		e = dev_at(j, "zone_of_if", dev);
 	if (!e) {
 		key_addr(&k, addr);
-		e = elem_at(j->inet, addr->family == 4 ? "world4" : "world6", &k);
+		e = judge_elem_at(j->inet, addr->family == 4 ? "world4" : "world6", &k);
 	}
-	return (struct bh_party){.inst = inst_of(j, e ? e->value : BH_ID_INTERNET)};
+	return (struct bh_party){.inst = judge_inst_of(j, e ? e->value : BH_ID_INTERNET)};
 }
 
-/* A published port of this host is the container's behind it. */
+static bool is_builtin(const struct bh_judge *j, const struct bh_party *p, enum bh_builtin b)
+{
+	return p->inst != BH_NOBODY && j->in.placement->insts.v[p->inst].builtin == b;
+}
+
+static bool is_called(const struct bh_published *p, const struct bh_question *q)
+{
+	return p->proto == q->proto && p->host_port == q->port && p->host.family == q->to.family &&
+	       (bh_addr_is_zero(&p->host) || bh_addr_cmp(&p->host, &q->to) == 0);
+}
+
+/* A published port of this host is the container's behind it, or nobody's when two claim it. As the kernel looks: an address before all. */
 static void see_through(const struct bh_judge *j, const struct bh_question *q, struct bh_judgement *v)
 {
-	if (v->to.inst == BH_NOBODY || j->in.placement->insts.v[v->to.inst].builtin != BH_BUILTIN_HOST)
+	const struct known_leg *l;
+	const struct bh_elem *e;
+
+	if (!is_builtin(j, &v->to, BH_BUILTIN_HOST))
 		return;
-	bh_vec_foreach(m, &j->in.placement->members)
-		bh_vec_foreach(p, &m->container->published) {
-			if (p->proto != q->proto || p->host_port != q->port || p->host.family != q->to.family ||
-				(!bh_addr_is_zero(&p->host) && bh_addr_cmp(&p->host, &q->to) != 0))
-				continue;
-			v->to = (struct bh_party){.inst = m->inst, .member = m};
-			v->port = p->container_port;
-			return;
-		}
+	e = published_here(j->inet, q->proto, &q->to, q->port);
+	e = e ? e : published_anywhere(j->inet, q->proto, &q->to, q->port);
+	if (!e)
+		return;
+	l = leg_known(j, e->value);
+	v->to = l ? (struct bh_party){.inst = l->member->inst, .member = l->member} : (struct bh_party){.inst = BH_NOBODY};
+	if (!l)
+		return;
+	v->leg = l->id;
+	v->published = l->published;
+	v->port = l->published->container_port;
+	bh_vec_foreach(p, &l->member->container->published)
+		if (is_called(p, q))
+			v->published = p;
 }
 
-static bool is_resolver(const struct bh_judge *j, const struct bh_question *q)
+const struct bh_elem *judge_addr_at(const struct bh_judge *j, const char *set4, const char *set6, const struct bh_addr *a, const char **ret_set)
 {
+	const char *set = a->family == 4 ? set4 : set6;
 	struct key k = {0};
 
-	if (q->port != 53 || (q->proto != IPPROTO_UDP && q->proto != IPPROTO_TCP))
-		return false;
-	key_addr(&k, &q->to);
-	return elem_at(j->inet, q->to.family == 4 ? "dns4" : "dns6", &k);
+	if (ret_set)
+		*ret_set = set;
+	key_addr(&k, a);
+	return a->family ? judge_elem_at(j->inet, set, &k) : NULL;
 }
 
-/* docker-proxy's second leg: a connection of the host to a container's published port. */
+/* docker-proxy's second leg: a connection of the host to a container's published port, at the container's own address. */
 static bool is_second_leg(const struct bh_judge *j, const struct bh_question *q, const struct bh_judgement *v)
 {
-	if (j->in.placement->insts.v[v->from.inst].builtin != BH_BUILTIN_HOST || !v->to.member)
+	if (!is_builtin(j, &v->from, BH_BUILTIN_HOST) || !v->to.member || v->published)
 		return false;
 	bh_vec_foreach(p, &v->to.member->container->published)
 		if (p->proto == q->proto && p->container_port == v->port)
@@ -201,26 +268,56 @@ static bool is_second_leg(const struct bh_judge *j, const struct bh_question *q,
 	return false;
 }
 
-static bool is_allowed(const struct bh_judge *j, const struct bh_question *q, const struct bh_judgement *v)
+/* Whether what the two zones have open holds it, or what TO has as a resolver. */
+static bool find_rule(const struct bh_judge *j, const struct bh_question *q, struct bh_judgement *v)
 {
 	uint8_t proto = q->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : q->proto;
+	const struct claim *c = claims_find(&j->claims, v->from.inst, v->to.inst, proto, v->port);
 
-	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY)
-		return false;
-	if (claims_find(&j->claims, v->from.inst, v->to.inst, proto, v->port))
-		return true;
-	if (is_resolver(j, q)) {
-		size_t dns = inst_of(j, BH_ID_DNS);
+	if (!c && judge_addr_at(j, "dns4", "dns6", &q->to, NULL)) {
+		size_t dns = judge_inst_of(j, BH_ID_DNS);
 
-		if (dns != BH_NOBODY && claims_find(&j->claims, v->from.inst, dns, proto, v->port))
-			return true;
+		c = dns != BH_NOBODY ? claims_find(&j->claims, v->from.inst, dns, proto, q->port) : NULL;
 	}
-	return is_second_leg(j, q, v);
+	if (!c)
+		return false;
+	v->rule = c->rule;
+	v->opened_to = c->to;
+	return true;
 }
 
 static bool has_containers(const struct bh_judge *j, const struct bh_party *p)
 {
 	return p->inst == BH_NOBODY || p->member || inst_has_containers(j->in.policy, &j->in.placement->insts.v[p->inst]);
+}
+
+static enum bh_why why(const struct bh_judge *j, const struct bh_question *q, struct bh_judgement *v)
+{
+	if (!v->ours)
+		return BH_WHY_NOT_OURS;
+	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY)
+		return BH_WHY_UNKNOWN;
+	if (find_rule(j, q, v))
+		return BH_WHY_RULE;
+	return is_second_leg(j, q, v) ? BH_WHY_SECOND_LEG : BH_WHY_NO_RULE;
+}
+
+/* The zone that answers has the last word; where nobody is known to answer, and for who cannot have opened it, the file has. */
+static enum bh_mode mode(const struct bh_judge *j, const struct bh_judgement *v)
+{
+	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY || is_builtin(j, &v->from, BH_BUILTIN_METADATA))
+		return j->in.policy->mode;
+	return bh_inst_mode(j->in.policy, &j->in.placement->insts.v[v->to.inst]);
+}
+
+static struct bh_judgement decide(const struct bh_judge *j, const struct bh_question *q, struct bh_judgement v)
+{
+	v.rule = v.opened_to = BH_NOBODY;
+	v.ours = has_containers(j, &v.from) || has_containers(j, &v.to);
+	v.why = why(j, q, &v);
+	v.allowed = v.why == BH_WHY_NOT_OURS || v.why == BH_WHY_RULE || v.why == BH_WHY_SECOND_LEG;
+	v.mode = mode(j, &v);
+	return v;
 }
 
 struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q)
@@ -232,11 +329,23 @@ struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_ques
 	};
 
 	see_through(j, q, &v);
-	v.ours = has_containers(j, &v.from) || has_containers(j, &v.to);
-	v.allowed = !v.ours || is_allowed(j, q, &v);
-	/* the zone that answers has the last word */
-	v.mode = bh_inst_mode(j->in.policy, v.to.inst == BH_NOBODY ? NULL : &j->in.placement->insts.v[v.to.inst]);
-	return v;
+	return decide(j, q, v);
+}
+
+struct bh_judgement bh_judge_parties(const struct bh_judge *j, const struct bh_question *q, const struct bh_party *from, const struct bh_party *to)
+{
+	const struct bh_question anywhere = {.proto = q->proto, .port = q->port};
+	const struct bh_judgement v = {.from = *from, .to = *to, .port = q->port};
+
+	return decide(j, &anywhere, v);
+}
+
+size_t bh_judge_inst(const struct bh_judge *j, const char *name)
+{
+	for (size_t i = 0; i < j->in.placement->insts.n; i++)
+		if (bh_streq(j->in.placement->insts.v[i].name, name))
+			return i;
+	return BH_NOBODY;
 }
 
 const char *bh_party_zone(const struct bh_judge *j, const struct bh_party *p)
