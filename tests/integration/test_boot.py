@@ -413,7 +413,7 @@ class Reboot(unittest.TestCase):
         l.host.exec("sh", "-c", "for d in /proc/[0-9]*; do case $(cat $d/comm 2>/dev/null) in dockerd|containerd*|runc|docker-proxy|probe|firstpkt) "
                     "kill -9 ${d#/proc/};; esac; done; true")
         lab.wait_for("the runtime's end", lambda: not any(l.pids_of(n) for n in ("dockerd", "containerd", "containerd-shim", "probe", "firstpkt")))
-        l.host.exec("sh", "-c", f"nft flush ruleset; rm -rf {l.root}/docker.pid {l.root}/docker.sock {l.root}/exec; "
+        l.host.exec("sh", "-c", f"nft flush ruleset; rm -rf {l.root}/docker.pid {l.root}/docker.sock {l.root}/docker/exec; "
                     "for b in $(ls /sys/class/net); do [ -d /sys/class/net/$b/bridge ] && ip link del $b; done; true")
         self.assertNotIn("br-", l.host.exec("ip", "link"))
 

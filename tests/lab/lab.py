@@ -434,6 +434,8 @@ class Lab:
         atexit.register(self.down)
         try:
             self._build_tools()
+            if self.with_docker:
+                (self.root / "docker").mkdir()  # in memory, seen from inside alone: labns.c
             self._namespaces()
             if self.with_docker:
                 self._start_dockerd()
@@ -547,8 +549,8 @@ class Lab:
         for attempt in range(2):
             with open(self.root / "dockerd.log", "a") as log:
                 self.dockerd = self.host.popen(
-                    "dockerd", "--config-file", self.root / "none.json", "--data-root", self.root / "data",
-                    "--exec-root", self.root / "exec", "--pidfile", self.root / "docker.pid",
+                    "dockerd", "--config-file", self.root / "none.json", "--data-root", self.root / "docker/data",
+                    "--exec-root", self.root / "docker/exec", "--pidfile", self.root / "docker.pid",
                     # no NSS for a docker group in odd places; root is always there
                     "-H", f"unix://{self.socket}", "--group", "root",
                     "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.cgroup}",
