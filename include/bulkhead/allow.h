@@ -82,6 +82,9 @@ bool bh_portset_has(const struct bh_portset *s, const struct bh_port *p);	/* P w
 bool bh_portset_meets(const struct bh_portset *s, const struct bh_port *p);	/* any of P */
 bool bh_portset_is_empty(const struct bh_portset *s);
 bool bh_portset_covers(const struct bh_portset *a, const struct bh_portset *b);	/* all of B is in A */
+/* What of A is not in B, into the empty *RET. Where A is every protocol so is *RET, and *RET_BUT (empty) becomes what of B is to be left out. A
+ * protocol that is open whole is cut from port 1 on. 0 or -ENOMEM. */
+int bh_portset_minus(const struct bh_portset *a, const struct bh_portset *b, struct bh_portset *ret, struct bh_portset *ret_but);
 void bh_portset_print(const struct bh_portset *s, struct bh_buf *out);	/* "tcp/80, udp", "every port" or "nothing" */
 
 /* Pairs by zones, for looking up many times. Points into the bh_allows, which must outlive it and not grow. */

@@ -88,6 +88,7 @@ struct bh_memory {
 	BH_VEC(struct bh_known_port) ports;
 };
 void bh_memory_clear(struct bh_memory *m);
+int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src);	/* into an empty one; 0 or -ENOMEM with DST empty */
 
 /* Ids as `meta priority` values, beyond what TOS makes (0-7) and apart from the handles that people give to their qdiscs:
  * (id & BH_ID_MASK) == BH_ID_ZONE tells ours from a host's own. Zones of the file and values of families, of any kind: b8:1, b8:2, …, in

@@ -13,6 +13,7 @@ static const struct bh_verb VERBS[] = {
 	{ "status", "[zones|containers|rules|drops]", "what is enforced, read from the kernel", 1u << BH_OPTION_WATCH, 1, bh_verb_status },
 	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
 	{ "test", "[FILE]", "which zone may open what on which, and do the expectations hold", 0, 1, bh_verb_test },
+	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
 	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 };

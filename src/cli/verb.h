@@ -44,6 +44,7 @@ struct bh_verb {
 
 int bh_verb_status(struct bh_cli *cli);
 int bh_verb_check(struct bh_cli *cli);
+int bh_verb_plan(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);

@@ -44,6 +44,11 @@ static int pair_add(struct claims *c, size_t from, size_t to, size_t rule, const
 {
 	struct claim n = {.from = from, .to = to, .rule = rule, .kind = CLAIM_ALL};
 
+	bh_vec_foreach(p, &ports->ports)
+		c->weight += p->all || p->last - p->first >= CLAIM_EXPAND_MAX ? 1u : p->last - p->first + 1u;
+	c->weight += ports->all;
+	if (c->most && c->weight > c->most)
+		return -E2BIG;
 	if (ports->all)
 		return bh_vec_push(&c->v, n);
 	bh_vec_foreach(p, &ports->ports) {
@@ -64,8 +69,10 @@ static int joined_add(struct claims *c, const struct bh_placement *p, const stru
 		for (size_t k = 0; k < to->v.n; k++) {
 			const struct bh_end x = inst_end(&p->insts.v[from->v.v[i]]), y = inst_end(&p->insts.v[to->v.v[k]]);
 
-			if (bh_allow_joins(a, &x, &y) && pair_add(c, from->v.v[i], to->v.v[k], a->rule, ports) < 0)
-				return -ENOMEM;
+			int r = bh_allow_joins(a, &x, &y) ? pair_add(c, from->v.v[i], to->v.v[k], a->rule, ports) : 0;
+
+			if (r < 0)
+				return r;
 		}
 	return 0;
 }
@@ -81,9 +88,12 @@ static int equal_add(struct claims *c, const struct bh_placement *p, const struc
 
 		while (k < to->v.n && strcmp(p->insts.v[to->v.v[k]].value, value) < 0)
 			k++;
-		if (k < to->v.n && strcmp(p->insts.v[to->v.v[k]].value, value) == 0 &&
-			pair_add(c, from->v.v[i], to->v.v[k], a->rule, ports) < 0)
-			return -ENOMEM;
+		if (k < to->v.n && strcmp(p->insts.v[to->v.v[k]].value, value) == 0) {
+			int r = pair_add(c, from->v.v[i], to->v.v[k], a->rule, ports);
+
+			if (r < 0)
+				return r;
+		}
 	}
 	return 0;
 }
@@ -187,7 +197,7 @@ static int claims_reduce(struct claims *c)
 int claims_expand(const struct bh_compile_input *in, struct claims *ret)
 {
 	struct bh_allows allows = {0};
-	struct claims c = {0};
+	struct claims c = {.most = in->most};
 	int r = bh_allow_expand(in->policy, in->policy->allow.v, in->policy->allow.n, &allows, NULL);
 
 	for (size_t i = 0; i < allows.v.n && r == 0; i++)
@@ -216,8 +226,7 @@ int claims_collect(const struct bh_compile_input *in, struct claims *ret)
 	return 0;
 }
 
-/* The first claim that is not before FROM and TO. */
-static size_t lower_bound(const struct claims *c, size_t from, size_t to)
+size_t claims_between(const struct claims *c, size_t from, size_t to)
 {
 	size_t lo = 0, hi = c->v.n;
 
@@ -235,12 +244,12 @@ static size_t lower_bound(const struct claims *c, size_t from, size_t to)
 
 size_t claims_of(const struct claims *c, size_t from)
 {
-	return lower_bound(c, from, 0);
+	return claims_between(c, from, 0);
 }
 
 const struct claim *claims_find(const struct claims *c, size_t from, size_t to, uint8_t proto, uint16_t port)
 {
-	for (size_t i = lower_bound(c, from, to); i < c->v.n && c->v.v[i].from == from && c->v.v[i].to == to; i++) {
+	for (size_t i = claims_between(c, from, to); i < c->v.n && c->v.v[i].from == from && c->v.v[i].to == to; i++) {
 		const struct claim *x = &c->v.v[i];
 
 		if (x->kind == CLAIM_ALL || (x->proto == proto && (x->kind == CLAIM_PROTO || (x->first <= port && port <= x->last))))

@@ -85,6 +85,8 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 	bh_vec_clear(&c.legs);
 	if (r == -ENOMEM)
 		return bh_fail(err, r, "no memory to compile the rules");
+	if (r == -E2BIG && in->most)
+		return bh_fail(err, r, "the rules become more than %zu elements", in->most);
 	if (r < 0)
 		return bh_fail(err, r, "the rules cannot be compiled");
 	finish(out);

@@ -21,6 +21,7 @@ struct claim {
 };
 struct claims {
 	BH_VEC(struct claim) v;	/* sorted by from, to and rule */
+	size_t weight, most;	/* elements that they become at most; a bound for that, 0: none */
 };
 
 /* A container's port behind published ports. */
@@ -85,8 +86,9 @@ int claims_collect(const struct bh_compile_input *in, struct claims *ret);
 void claims_clear(struct claims *c);
 /* The claim of the pair under which PROTO/PORT is open, or NULL. */
 const struct claim *claims_find(const struct claims *c, size_t from, size_t to, uint8_t proto, uint16_t port);
-/* The first claim of zone FROM (to any), or the place where it would be. */
+/* The first claim of zone FROM (to any), or the place where it would be; the same from FROM to TO. */
 size_t claims_of(const struct claims *c, size_t from);
+size_t claims_between(const struct claims *c, size_t from, size_t to);
 
 /* compile_zone.c */
 #define CLAIM_EXPAND_MAX 64	/* a range up to this many ports becomes an element a port: a hash is found faster than a range */

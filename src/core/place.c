@@ -19,6 +19,33 @@ void bh_memory_clear(struct bh_memory *m)
 	m->next_id = 0;
 }
 
+int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src)
+{
+	bool ok = true;
+
+	bh_vec_foreach(k, &src->ids) {
+		struct bh_known_id *n = ok ? bh_vec_add(&dst->ids) : NULL;
+
+		ok = n && bh_strdup(&n->name, k->name) == 0;
+		if (ok)
+			n->id = k->id;
+	}
+	bh_vec_foreach(k, &src->ports) {
+		struct bh_known_port *n = ok ? bh_vec_add(&dst->ports) : NULL;
+
+		ok = n && bh_strdup(&n->container, k->container) == 0 && bh_strdup(&n->network, k->network) == 0 &&
+			bh_strdup(&n->endpoint, k->endpoint) == 0;
+		if (ok) {
+			n->ifindex = k->ifindex;
+			n->current = k->current;
+		}
+	}
+	dst->next_id = src->next_id;
+	if (!ok)
+		bh_memory_clear(dst);
+	return ok ? 0 : -ENOMEM;
+}
+
 bool bh_attachment_addr(const struct bh_attachment *a, size_t i, struct bh_addr *ret)
 {
 	const struct bh_endpoint *e = a->endpoint;

@@ -137,37 +137,53 @@ static bool turn(struct bh_manager *m, const struct bh_flow *f)
 	return false;
 }
 
+static void count_clear(struct count *c)
+{
+	bh_vec_clear(&c->turns);
+	bh_vec_clear(&c->drops);
+}
+
+/* Into C->out, the largest first, and C's lists. */
+static int look(struct count *c, struct bh_error *err)
+{
+	int r;
+
+	if (!c->m->flows)
+		return bh_fail(err, -EOPNOTSUPP, "conntrack cannot be read");
+	r = c->m->flows->ops->dump(c->m->flows, on_flow, c, err);
+	if (r == 0 && c->r < 0)
+		r = bh_fail(err, c->r, "out of memory");
+	if (r < 0)
+		bh_endings_clear(c->out);
+	else if (c->out->v.n > 1)
+		qsort(c->out->v.v, c->out->v.n, sizeof(*c->out->v.v), ending_cmp);
+	return r;
+}
+
+int bh_connections_ending(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
+	struct bh_error *err)
+{
+	_cleanup_(count_clear) struct count c = {.m = m, .before = before, .after = after, .out = ret};
+
+	return look(&c, err);
+}
+
 int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
 	struct bh_error *err)
 {
-	struct bh_endings out = {0};
-	struct count c = {.m = m, .before = before, .after = after, .out = &out};
+	_cleanup_(count_clear) struct count c = {.m = m, .before = before, .after = after, .out = ret};
 	size_t turned = 0;
-	int r;
+	int r = look(&c, err);
 
-	if (!m->flows)
-		return bh_fail(err, -EOPNOTSUPP, "conntrack cannot be read");
-	r = m->flows->ops->dump(m->flows, on_flow, &c, err);
-	if (r == 0 && c.r < 0)
-		r = bh_fail(err, c.r, "out of memory");
-	if (r == 0) {
-		bh_vec_foreach(f, &c.turns)
-			turned += turn(m, f);
-		bh_vec_foreach(f, &c.drops)
-			(void)m->flows->ops->forget(m->flows, f, NULL);	/* it may have ended by itself */
-		if (turned > 0)
-			bh_log(&m->log, LOG_INFO, BH_EVENT_CONNECTIONS, "%zu connections that ran before conntrack saw them are known the right way round now",
-				turned);
-	}
-	bh_vec_clear(&c.turns);
-	bh_vec_clear(&c.drops);
-	if (r < 0) {
-		bh_endings_clear(&out);
+	if (r < 0)
 		return r;
-	}
-	if (out.v.n > 1)
-		qsort(out.v.v, out.v.n, sizeof(*out.v.v), ending_cmp);
-	*ret = out;
+	bh_vec_foreach(f, &c.turns)
+		turned += turn(m, f);
+	bh_vec_foreach(f, &c.drops)
+		(void)m->flows->ops->forget(m->flows, f, NULL);	/* it may have ended by itself */
+	if (turned > 0)
+		bh_log(&m->log, LOG_INFO, BH_EVENT_CONNECTIONS, "%zu connections that ran before conntrack saw them are known the right way round now",
+			turned);
 	return 0;
 }
 
@@ -208,7 +224,7 @@ int bh_endings_print(const struct bh_endings *e, struct bh_buf *out)
 	return out->err;
 }
 
-static int judge_of(struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *round, struct bh_judge **ret)
+int bh_judge_of(struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *round, struct bh_judge **ret)
 {
 	const struct bh_compile_input in = {.policy = policy, .inventory = round->inventory, .host = m->seen.host, .features = &m->features,
 		.placement = round->placement};
@@ -220,7 +236,7 @@ static int judge_of(struct bh_manager *m, const struct bh_policy *policy, const 
 
 const struct bh_judge *bh_round_judge(struct bh_manager *m)
 {
-	if (!m->round.judge && judge_of(m, m->config.policy, &m->round, &m->round.judge) < 0)
+	if (!m->round.judge && bh_judge_of(m, m->config.policy, &m->round, &m->round.judge) < 0)
 		return NULL;	/* no policy, or no memory: without names then */
 	return m->round.judge;
 }
@@ -233,8 +249,7 @@ static void endings_log(const struct bh_manager *m, const struct bh_endings *e)
 		bh_log(&m->log, LOG_NOTICE, BH_EVENT_CONNECTIONS, "%s", text.s);
 }
 
-/* Whether anything is dropped under P. */
-static bool enforces(const struct bh_policy *p)
+bool bh_policy_enforces(const struct bh_policy *p)
 {
 	bh_vec_foreach(z, &p->zones)
 		if (z->mode == BH_MODE_ENFORCE)
@@ -248,9 +263,9 @@ void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy,
 	int r;
 
 	bh_endings_clear(&m->endings);
-	if (!m->flows || !m->seen.host || !enforces(policy))
+	if (!m->flows || !m->seen.host || !bh_policy_enforces(policy))
 		return;
-	r = judge_of(m, policy, trial, &trial->judge);
+	r = bh_judge_of(m, policy, trial, &trial->judge);
 	if (r < 0)
 		r = bh_fail(&err, r, "%s", r == -ENOMEM ? "out of memory" : "the kernel cannot be read");
 	else

@@ -17,27 +17,10 @@ static void handle_status(struct bh_manager *m, struct bh_control_call *call, co
 		bh_control_reply(call, doc);
 }
 
-/* What the reload ended: by whom and where, the largest first. */
-static json_t *endings_json(const struct bh_endings *e)
-{
-	_cleanup_buf_ struct bh_buf text = {0};
-	json_t *groups = json_array();
-	size_t n = 0;
-
-	bh_vec_foreach(x, &e->v) {
-		if (n++ == BH_ENDINGS_TOLD)
-			break;
-		(void)json_array_append_new(groups, json_pack("{s:s, s:s, s:i, s:i, s:I}", "from", x->from, "to", x->to, "proto", x->proto, "port",
-			x->port, "count", (json_int_t)x->count));
-	}
-	(void)bh_endings_print(e, &text);
-	return json_pack("{s:I, s:o, s:s?}", "total", (json_int_t)e->total, "largest", groups, "text", text.s);
-}
-
 static json_t *reload_answer(const struct bh_manager *m, bool loaded, const char *error)
 {
 	return json_pack("{s:i, s:b, s:s, s:s?, s:s?, s:o}", "version", 1, "loaded", loaded, "state", bh_manager_state(m, NULL),
-		"diagnostics", m->reload_diagnostics, "error", error, "ended", loaded ? endings_json(&m->endings) : json_null());
+		"diagnostics", m->reload_diagnostics, "error", error, "ended", loaded ? bh_json_endings(&m->endings) : json_null());
 }
 
 static void handle_reload(struct bh_manager *m, struct bh_control_call *call, const json_t *request)
@@ -79,6 +62,7 @@ static const struct {
 } HANDLERS[] = {
 	{ "status", BH_RIGHT_READ, handle_status },
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
+	{ "plan", BH_RIGHT_READ, bh_handle_plan },
 };
 
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

@@ -280,6 +280,9 @@ bool bh_nobody_there(const struct bh_host *host);
 int bh_look(struct bh_manager *m, struct bh_error *err);
 /* Builds what POLICY (NULL: the skeleton) wants now, from what was seen. */
 int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err);
+/* The same for a policy that is only looked at: numbers and ports that it would take are not remembered. Beyond MOST elements of rules
+ * (0: no bound) -E2BIG. */
+int bh_round_try(struct bh_manager *m, const struct bh_policy *policy, size_t most, struct bh_round *ret, struct bh_error *err);
 void bh_round_clear(struct bh_round *r);
 void bh_seen_clear(struct bh_seen *s);
 /* The tables' part of what was seen, NULL when it is not known. Dies with the round. */
@@ -289,10 +292,19 @@ void bh_seen_forget_host(struct bh_seen *s);
 /* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
 bool bh_flags_undone(const struct bh_manager *m);
 
+/* The judge of ROUND, which was built of POLICY. 0, -ENOENT without a policy or the kernel, or -ENOMEM. */
+int bh_judge_of(struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *round, struct bh_judge **ret);
 /* The judge of the last round; NULL while there is none, or no memory for it. */
 const struct bh_judge *bh_round_judge(struct bh_manager *m);
 
-/* connections.c: what ends when AFTER is enforced after BEFORE (NULL: nothing). Connections that conntrack has the wrong way round are put right, so that
+/* connections.c: what would end if AFTER were enforced after BEFORE; conntrack is only read. 0, -EOPNOTSUPP where it cannot be read, or another
+ * -errno. */
+int bh_connections_ending(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
+	struct bh_error *err);
+/* Whether anything is dropped under P. */
+bool bh_policy_enforces(const struct bh_policy *p);
+
+/* What ends when AFTER is enforced after BEFORE (NULL: nothing). Connections that conntrack has the wrong way round are put right, so that
  * what policy allows goes on. 0 or -errno. */
 int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, const struct bh_judge *after, struct bh_endings *ret,
 	struct bh_error *err);
@@ -337,6 +349,15 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
  * -EINVAL with ERR for one that is not valid, -EBADMSG for what is no list of texts, -ENOMEM. *RET_DIAGNOSTICS (may stay NULL) is what there
  * is to say, safe to print; the caller frees it. Places in it and in the policy are by the client's names. Expectations are not judged. */
 int bh_given_policy(const json_t *request, struct bh_policy **ret, char **ret_diagnostics, struct bh_error *err);
+
+/* json.c: RFC 3339 in UTC, null for 0; text of strangers, escaped where it is no UTF-8, null for NULL; what ends, by whom and where, the largest
+ * first. NULL for no memory. */
+json_t *bh_json_time(uint64_t usec);
+json_t *bh_json_text(const char *s);
+json_t *bh_json_endings(const struct bh_endings *e);
+
+/* plan.c: what a reload would change, of the daemon's own file or of one that the request brings. Changes nothing. */
+void bh_handle_plan(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 
 /* handlers.c */
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

@@ -116,13 +116,13 @@ static void keep_flags(const struct bh_manager *m, struct bh_ruleset *wanted)
 	}
 }
 
-int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
+static int round_build(struct bh_manager *m, const struct bh_policy *policy, size_t most, struct bh_round *ret, struct bh_error *err)
 {
 	struct bh_round round = { .inventory = calloc(1, sizeof(*round.inventory)) };
 	/* What the kernel remembers for us (which bridge flags were off) is taken from the last round where there is one: who flushes
 	 * the tables takes the kernel's memory with them. */
 	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features,
-		.seen = m->round.wanted ? m->round.wanted : bh_seen_ruleset(m) };
+		.seen = m->round.wanted ? m->round.wanted : bh_seen_ruleset(m), .most = most };
 	int r = round.inventory ? 0 : -ENOMEM;
 
 	bh_vec_foreach(s, &m->sources)
@@ -154,6 +154,25 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
 	keep_flags(m, round.wanted);
 	*ret = round;
 	return 0;
+}
+
+int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret, struct bh_error *err)
+{
+	return round_build(m, policy, 0, ret, err);
+}
+
+int bh_round_try(struct bh_manager *m, const struct bh_policy *policy, size_t most, struct bh_round *ret, struct bh_error *err)
+{
+	struct bh_memory kept = m->memory, copy = {0};
+	int r = bh_memory_copy(&copy, &kept);
+
+	if (r < 0)
+		return bh_fail(err, r, "out of memory");
+	m->memory = copy;
+	r = round_build(m, policy, most, ret, err);
+	bh_memory_clear(&m->memory);
+	m->memory = kept;
+	return r;
 }
 
 /* The tables, ours by then, or an error that says whose they are. */

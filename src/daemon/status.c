@@ -5,34 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DENIALS_MAX 256u	/* kinds that are shown */
-
-/* RFC 3339 in UTC; null for 0. */
-static json_t *time_json(uint64_t usec)
-{
-	time_t t = (time_t)(usec / 1000000);
-	struct tm tm;
-	char text[32];
-
-	if (usec == 0 || !gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
-}
-
-/* Untrusted text: a JSON string where it is UTF-8, escaped where it is not. */
-static json_t *text_json(const char *s)
-{
-	_cleanup_buf_ struct bh_buf safe = {0};
-	json_t *j = s ? json_string(s) : json_null();
-
-	if (j)
-		return j;
-	bh_buf_put_safe(&safe, s, 4096);
-	return json_string(safe.s ? safe.s : "");
-}
 
 static json_t *rate_json(uint64_t bps)
 {
@@ -92,14 +67,14 @@ static json_t *daemon_json(const struct bh_manager *m)
 
 	if (m->config.policy)
 		for (size_t i = 0; r == 0 && i < m->config.policy->files.n; i++)
-			r = json_array_append_new(files, text_json(m->config.policy->files.v[i])) < 0 ? -ENOMEM : 0;
+			r = json_array_append_new(files, bh_json_text(m->config.policy->files.v[i])) < 0 ? -ENOMEM : 0;
 	if (r < 0) {
 		json_decref(files);
 		return NULL;
 	}
-	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o}}", "state", state, "reason", text_json(reason), "pid", (int)getpid(),
-		"since", time_json(m->since_usec), "version", BULKHEAD_VERSION, "config", "files", files, "loaded",
-		time_json(m->config.loaded_usec), "error", text_json(m->config.error));
+	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o}}", "state", state, "reason", bh_json_text(reason), "pid", (int)getpid(),
+		"since", bh_json_time(m->since_usec), "version", BULKHEAD_VERSION, "config", "files", files, "loaded",
+		bh_json_time(m->config.loaded_usec), "error", bh_json_text(m->config.error));
 }
 
 static json_t *runtimes_json(const struct bh_manager *m)
@@ -113,7 +88,7 @@ static json_t *runtimes_json(const struct bh_manager *m)
 
 		if (s->runtime && s->runtime->ops->stats)
 			stats = s->runtime->ops->stats(s->runtime);
-		row = json_pack("{s:s, s:o, s:s, s:I, s:I}", "kind", s->kind, "socket", text_json(s->socket), "state",
+		row = json_pack("{s:s, s:o, s:s, s:I, s:I}", "kind", s->kind, "socket", bh_json_text(s->socket), "state",
 			bh_runtime_state_name(s->state), "events", (json_int_t)stats.events, "resyncs", (json_int_t)stats.resyncs);
 		if (json_array_append_new(list, row) < 0) {
 			json_decref(list);
@@ -152,7 +127,7 @@ static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_r
 	const struct bh_zone_inst *inst = &p->insts.v[i];
 	const struct bh_zone *zone = bh_inst_zone(m->config.policy, inst);
 	struct bh_counts counts = bh_zone_counts(seen, p, i);
-	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", text_json(inst->name), "kind", kind_name(inst, zone), "mode",
+	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", bh_json_text(inst->name), "kind", kind_name(inst, zone), "mode",
 		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
 		rates_json(zone ? &zone->zone_rates : NULL, zone ? &zone->zone_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
 
@@ -217,7 +192,7 @@ static json_t *endpoint_json(const struct bh_attachment *a)
 {
 	char mac[BH_MAC_TEXT];
 
-	return json_pack("{s:o, s:s, s:s?, s:s?, s:o, s:o}", "network", text_json(a->network->name), "bridge", a->bridge, "interface",
+	return json_pack("{s:o, s:s, s:s?, s:s?, s:o, s:o}", "network", bh_json_text(a->network->name), "bridge", a->bridge, "interface",
 		a->port[0] ? a->port : NULL, "mac", a->endpoint->has_mac ? bh_mac_text(&a->endpoint->mac, mac) : NULL, "ipv4",
 		addrs_json(a->endpoint, 4), "ipv6", addrs_json(a->endpoint, 6));
 }
@@ -243,9 +218,9 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 		json_decref(endpoints);
 		return NULL;
 	}
-	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", text_json(c->id), "name", text_json(c->name), "runtime",
-		c->runtime, "zone", text_json(inst->name), "reason", text_json(member->reason), "enforced",
-		enforced_name(member->enforced), "unenforced_reason", text_json(member->unenforced_reason), "endpoints", endpoints,
+	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name), "runtime",
+		c->runtime, "zone", bh_json_text(inst->name), "reason", bh_json_text(member->reason), "enforced",
+		enforced_name(member->enforced), "unenforced_reason", bh_json_text(member->unenforced_reason), "endpoints", endpoints,
 		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
@@ -258,7 +233,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 static json_t *unplaced_json(const struct bh_container *c)
 {
 	struct bh_counts none = {0};
-	json_t *o = json_pack("{s:o, s:o, s:s?, s:s, s:s, s:s, s:o, s:[], s:o}", "id", text_json(c->id), "name", text_json(c->name),
+	json_t *o = json_pack("{s:o, s:o, s:s?, s:s, s:s, s:s, s:o, s:[], s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name),
 		"runtime", c->runtime, "zone", "quarantine", "reason", "no valid configuration", "enforced", "full",
 		"unenforced_reason", json_null(), "endpoints", "bandwidth", rates_json(NULL, NULL));
 
@@ -323,8 +298,8 @@ static json_t *rules_json(const struct bh_manager *m, const struct bh_ruleset *s
 		json_t *row;
 
 		snprintf(source, sizeof(source), "%s:%u", rule->loc.file ? rule->loc.file : "", rule->loc.line);
-		row = json_pack("{s:o, s:o, s:o, s:s, s:o, s:I, s:I}", "from", text_json(p->insts.v[pair->from].name), "to",
-			text_json(p->insts.v[pair->to].name), "ports", ports_json(rule), "verdict", "accept", "source", text_json(source),
+		row = json_pack("{s:o, s:o, s:o, s:s, s:o, s:I, s:I}", "from", bh_json_text(p->insts.v[pair->from].name), "to",
+			bh_json_text(p->insts.v[pair->to].name), "ports", ports_json(rule), "verdict", "accept", "source", bh_json_text(source),
 			"packets", (json_int_t)pair->packets, "bytes", (json_int_t)pair->bytes);
 		if (json_array_append_new(list, row) < 0) {
 			json_decref(list);

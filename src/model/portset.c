@@ -95,6 +95,43 @@ bool bh_portset_covers(const struct bh_portset *a, const struct bh_portset *b)
 	return true;
 }
 
+static int piece_add(struct bh_portset *s, const struct bh_port *of, unsigned first, unsigned last)
+{
+	struct bh_port p = *of;
+
+	p.all = of->all && first == 0 && last == 65535;
+	p.first = p.all ? 0 : first ? (uint16_t)first : 1;
+	p.last = p.all ? 0 : (uint16_t)last;
+	return bh_vec_push(&s->ports, p);
+}
+
+int bh_portset_minus(const struct bh_portset *a, const struct bh_portset *b, struct bh_portset *ret, struct bh_portset *ret_but)
+{
+	if (b->all)
+		return 0;
+	if (a->all) {
+		ret->all = true;
+		bh_vec_foreach(q, &b->ports)
+			if (bh_vec_push(&ret_but->ports, *q) < 0)
+				return -ENOMEM;
+		return 0;
+	}
+	bh_vec_foreach(p, &a->ports) {
+		unsigned first = first_of(p), end = last_of(p) + 1;
+
+		bh_vec_foreach(q, &b->ports) {
+			if (q->proto != p->proto || last_of(q) < first || first_of(q) >= end)
+				continue;
+			if (first_of(q) > first && piece_add(ret, p, first, first_of(q) - 1) < 0)
+				return -ENOMEM;
+			first = last_of(q) + 1;
+		}
+		if (first < end && piece_add(ret, p, first, end - 1) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 void bh_portset_print(const struct bh_portset *s, struct bh_buf *out)
 {
 	char text[BH_PORT_TEXT];
