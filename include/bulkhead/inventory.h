@@ -82,6 +82,17 @@ struct bh_inventory {
 	BH_VEC(struct bh_container) containers;
 };
 
+/* What only an inspection of a container tells, and only a scan asks for. */
+struct bh_fact {
+	char *id;
+	bool privileged;
+	char *socket_mount;		/* the path of this host through which it has the runtime's socket, or NULL */
+};
+struct bh_facts {
+	BH_VEC(struct bh_fact) v;
+};
+void bh_facts_clear(struct bh_facts *f);
+
 void bh_network_clear(struct bh_network *n);		/* frees what it owns and zeroes it */
 void bh_container_clear(struct bh_container *c);
 void bh_inventory_free(struct bh_inventory *i);

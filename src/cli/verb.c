@@ -16,6 +16,7 @@ static const struct bh_verb VERBS[] = {
 	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
 	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
+	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };
 
 enum {
@@ -29,6 +30,7 @@ enum {
 static const struct option OPTIONS[] = {
 	{ "watch", no_argument, NULL, BH_OPTION_WATCH },
 	{ "nft", no_argument, NULL, BH_OPTION_NFT },
+	{ "docker", required_argument, NULL, BH_OPTION_DOCKER },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -41,6 +43,7 @@ static const struct option OPTIONS[] = {
 static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_WATCH] = NULL,
 	[BH_OPTION_NFT] = NULL,
+	[BH_OPTION_DOCKER] = "SOCKET",
 };
 
 static const char *option_name(enum bh_option o)

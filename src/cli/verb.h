@@ -21,6 +21,7 @@ enum bh_exit {
 enum bh_option {
 	BH_OPTION_WATCH,
 	BH_OPTION_NFT,
+	BH_OPTION_DOCKER,
 	BH_OPTION_MAX,
 };
 
@@ -48,6 +49,7 @@ int bh_verb_plan(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
+int bh_verb_scan(struct bh_cli *cli);
 
 /* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
 int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);

@@ -13,6 +13,15 @@ static void labels_clear(struct bh_label *v, size_t n)
 	free(v);
 }
 
+void bh_facts_clear(struct bh_facts *f)
+{
+	bh_vec_foreach(x, &f->v) {
+		free(x->id);
+		free(x->socket_mount);
+	}
+	bh_vec_clear(&f->v);
+}
+
 void bh_network_clear(struct bh_network *n)
 {
 	free(n->id);

@@ -78,6 +78,8 @@ int bh_docker_decode_networks(const char *text, size_t n, bh_docker_networks *re
 int bh_docker_decode_network(const char *text, size_t n, struct bh_docker_network *ret);
 /* GET /containers/ID/json. */
 int bh_docker_decode_inspect(const char *text, size_t n, struct bh_docker_inspect *ret);
+/* The same: docker_fact.c. SOCKETS are paths of the runtime's socket; a mount of one, or of a folder that it is in, gives it away. */
+int bh_docker_decode_fact(const char *text, size_t n, const char *const *sockets, size_t n_sockets, struct bh_fact *ret);
 /* GET /images/ID/json: the labels. */
 int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret);
 

@@ -50,13 +50,15 @@ static void event(const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char *const sockets[] = {"/run/docker.sock"};
 	struct bh_docker_inspect inspect = {0};
+	struct bh_fact fact = {0};
 	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels labels = {0};
 	const char *text = (const char *)data + 1;
 
 	if (size == 0)
 		return 0;
-	switch ((data[0] - '0' + 50) % 5) {
+	switch ((data[0] - '0' + 60) % 6) {
 	case 0:
 		containers(text, size - 1);
 		break;
@@ -73,6 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		if (bh_docker_decode_image(text, size - 1, &labels) == 0 && labels.flawed && labels.v.n)
 			__builtin_trap();
+		break;
+	case 5:
+		if (bh_docker_decode_fact(text, size - 1, sockets, 1, &fact) == 0 && (!fact.id || (fact.socket_mount && fact.socket_mount[0] != '/')))
+			__builtin_trap();
+		free(fact.id);
+		free(fact.socket_mount);
 		break;
 	}
 	return 0;

@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem"},
     "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "diff", "expect", "judge", "matrix", "place", "ruleset", "shape"},
+    "core": {"advise", "compile", "diff", "expect", "foreign", "judge", "matrix", "place", "ruleset", "scan", "shape"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"tc"},
@@ -39,7 +39,7 @@ ROOMS = {
     "tc": ({"base", "model", "core"}, {"netlink/"}),
     "flows": ({"base"}, {"libnetfilter_conntrack/", "libnetfilter_log/", "libmnl/", "libnfnetlink/"}),
     "control": ({"base"}, {"jansson.h", "systemd/"}),
-    "cli": ({"base", "model", "config", "core", "control", "nft", "tc"}, {"jansson.h"}),
+    "cli": ({"base", "model", "config", "core", "control", "runtime", "nft", "tc"}, {"jansson.h"}),
     "daemon": ({"base", "model", "config", "core", "runtime", "nft", "tc", "flows", "control"},
                {"jansson.h", "systemd/"}),
 }

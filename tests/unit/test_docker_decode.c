@@ -370,6 +370,45 @@ static void inspections(void **state)
 	}
 }
 
+/* Who has the runtime's socket: by itself, or by a folder above it. */
+static void powers(void **state)
+{
+	static const char *const sockets[] = {"/srv/my/docker.sock", "/run/docker.sock"};
+	static const struct {
+		const char *members, *mount;
+		bool privileged;
+		int r;
+	} cases[] = {
+		{"", NULL, false, 0},
+		{",\"HostConfig\":{\"Privileged\":true},\"Mounts\":null", NULL, true, 0},
+		{",\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"/run\"},{\"Type\":\"bind\",\"Source\":\"/run/docker.sock\"}]", "/run/docker.sock", false, 0},
+		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/\"},{\"Type\":\"bind\",\"Source\":\"/run\"}]", "/", false, 0},
+		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/srv/my/\"}]", "/srv/my/", false, 0},
+		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/run/docker.socket\"},{\"Type\":\"bind\",\"Source\":\"/ru\"},"
+			"{\"Type\":\"bind\",\"Source\":\"/run/docker\"},{\"Type\":\"bind\",\"Source\":\"run\"},{\"Type\":\"bind\"}]", NULL, false, 0},
+		{",\"HostConfig\":{\"Privileged\":1}", NULL, false, -EBADMSG},
+		{",\"Mounts\":{}", NULL, false, -EBADMSG},
+		{",\"Mounts\":[7]", NULL, false, -EBADMSG},
+		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":[]}]", NULL, false, -EBADMSG},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_fact f = {0};
+		char text[512];
+		int r;
+
+		snprintf(text, sizeof(text), "{\"Id\":\"" ID64 "\"%s}", cases[i].members);
+		r = bh_docker_decode_fact(text, strlen(text), sockets, BH_ARRAY_SIZE(sockets), &f);
+		if (r != cases[i].r || f.privileged != cases[i].privileged || !bh_streq(f.socket_mount, cases[i].mount))
+			fail_msg("%s: %d, %s", cases[i].members, r, f.socket_mount ? f.socket_mount : "none");
+		assert_true(r < 0 || bh_streq(f.id, ID64));
+		free(f.id);
+		free(f.socket_mount);
+	}
+	assert_int_equal(bh_docker_decode_fact("{\"Id\":\"x\"}", 10, sockets, 1, &(struct bh_fact){0}), -EBADMSG);
+}
+
 static void images(void **state)
 {
 	_cleanup_buf_ struct bh_buf none = {0}, some = {0};
@@ -474,6 +513,7 @@ static void cut_anywhere(void **state)
 			assert_int_equal(bh_docker_decode_network(text.s, n, &net), -EBADMSG);
 			assert_int_equal(bh_docker_decode_inspect(text.s, n, &in), -EBADMSG);
 			assert_int_equal(bh_docker_decode_image(text.s, n, &labels), -EBADMSG);
+			assert_int_equal(bh_docker_decode_fact(text.s, n, names, 1, &(struct bh_fact){0}), -EBADMSG);
 		}
 	}
 }
@@ -492,6 +532,7 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(network_variants),
 		cmocka_unit_test(inspections),
+		cmocka_unit_test(powers),
 		cmocka_unit_test(images),
 		cmocka_unit_test(events_of_a_day),
 		cmocka_unit_test(events_that_are_bad),
