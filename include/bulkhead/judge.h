@@ -54,7 +54,8 @@ BH_DEFINE_FREEP(struct bh_judge, bh_judge_free)
 
 struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *addr, const char *dev);
 struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q);
-/* The same for any of a zone, whatever its address: FROM and TO are known, Q's addresses and devices are not looked at. */
+/* The same where it is known who FROM or TO is, whatever the address (NULL: by the address). Q's addresses may be of family 0 then; that of TO, where it is
+ * there, says whether it is a published port or a resolver. */
 struct bh_judgement bh_judge_parties(const struct bh_judge *j, const struct bh_question *q, const struct bh_party *from, const struct bh_party *to);
 /* The zone called NAME: index into placement->insts, BH_NOBODY when there is none. */
 size_t bh_judge_inst(const struct bh_judge *j, const char *name);

@@ -24,6 +24,8 @@ struct bh_tc_ops {
 	int (*bridge_calls)(struct bh_tc *t, const char *bridge, bool ip, bool ip6, struct bh_error *err);
 	/* See bh_tc_nsid_of_pid(). */
 	int (*nsid_of_pid)(struct bh_tc *t, pid_t pid);
+	/* The ifindex by which this host sends to an address, 0 when it has none, or -errno (-ENETUNREACH: no route). */
+	int (*route)(struct bh_tc *t, const struct bh_addr *to);
 	void (*free)(struct bh_tc *t);
 };
 

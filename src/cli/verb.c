@@ -14,6 +14,7 @@ static const struct bh_verb VERBS[] = {
 	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
 	{ "test", "[FILE]", "which zone may open what on which, and do the expectations hold", 0, 1, bh_verb_test },
 	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
+	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 0, 3, bh_verb_explain },
 	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },

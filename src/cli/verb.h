@@ -6,6 +6,7 @@
 #include "writer.h"
 
 #include <bulkhead/error.h>
+#include <bulkhead/near.h>
 
 #define BH_CONFIG_FILE "/etc/bulkhead/bulkhead.yaml"
 
@@ -50,6 +51,7 @@ int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
+int bh_verb_explain(struct bh_cli *cli);
 
 /* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
 int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);
@@ -69,8 +71,5 @@ json_t *bh_diags_json(const struct bh_diags *diags, const struct bh_expect_failu
 /* The main file at PATH and its conf.d as the argument "config" of a request (see bh_given_policy() of the daemon): read with the rights of who
  * asks, and only if it is valid. BH_EXIT_OK with a new reference, or the exit code with everything said on ERR. */
 int bh_cli_texts(struct bh_cli *cli, const char *path, json_t **ret);
-
-/* The one of the N names that is near to S (at most two letters off), or NULL. */
-const char *bh_near(const char *s, const char *const *names, size_t n);
 
 #endif

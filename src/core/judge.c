@@ -320,24 +320,22 @@ static struct bh_judgement decide(const struct bh_judge *j, const struct bh_ques
 	return v;
 }
 
-struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q)
+struct bh_judgement bh_judge_parties(const struct bh_judge *j, const struct bh_question *q, const struct bh_party *from, const struct bh_party *to)
 {
 	struct bh_judgement v = {
-		.from = bh_judge_who(j, &q->from, q->from_dev),
-		.to = bh_judge_who(j, &q->to, q->to_dev),
+		.from = from ? *from : bh_judge_who(j, &q->from, q->from_dev),
+		.to = to ? *to : bh_judge_who(j, &q->to, q->to_dev),
 		.port = q->port,
 	};
 
-	see_through(j, q, &v);
+	if (q->to.family)
+		see_through(j, q, &v);
 	return decide(j, q, v);
 }
 
-struct bh_judgement bh_judge_parties(const struct bh_judge *j, const struct bh_question *q, const struct bh_party *from, const struct bh_party *to)
+struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q)
 {
-	const struct bh_question anywhere = {.proto = q->proto, .port = q->port};
-	const struct bh_judgement v = {.from = *from, .to = *to, .port = q->port};
-
-	return decide(j, &anywhere, v);
+	return bh_judge_parties(j, q, NULL, NULL);
 }
 
 size_t bh_judge_inst(const struct bh_judge *j, const char *name)

@@ -61,6 +61,7 @@ static const struct {
 	void (*fn)(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 } HANDLERS[] = {
 	{ "status", BH_RIGHT_READ, handle_status },
+	{ "explain", BH_RIGHT_READ, bh_handle_explain },
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
 	{ "plan", BH_RIGHT_READ, bh_handle_plan },
 };

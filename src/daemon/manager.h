@@ -358,6 +358,9 @@ json_t *bh_json_endings(const struct bh_endings *e);
 
 /* plan.c: what a reload would change, of the daemon's own file or of one that the request brings. Changes nothing. */
 void bh_handle_plan(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+/* explain.c: what becomes of one connection, and why. Changes nothing. -ENOENT, -EINVAL: the question was wrong, ERR says how; or another -errno. */
+int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct bh_error *err);
+void bh_handle_explain(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 
 /* handlers.c */
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

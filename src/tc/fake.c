@@ -132,6 +132,20 @@ static int fake_nsid(struct bh_tc *t, pid_t pid)
 	return -1;
 }
 
+/* What is on-link; there is no other route. */
+static int fake_route(struct bh_tc *t, const struct bh_addr *to)
+{
+	bh_vec_foreach(a, &fake_of(t)->host->addrs) {
+		struct bh_prefix net = a->prefix;
+		struct bh_addr last;
+
+		bh_prefix_range(&net, &net.addr, &last);
+		if (bh_prefix_contains(&net, to))
+			return a->ifindex;
+	}
+	return 0;
+}
+
 static void fake_free(struct bh_tc *t)
 {
 	bh_host_free(fake_of(t)->host);
@@ -146,6 +160,7 @@ static const struct bh_tc_ops fake_ops = {
 	.apply = fake_apply,
 	.bridge_calls = fake_bridge_calls,
 	.nsid_of_pid = fake_nsid,
+	.route = fake_route,
 	.free = fake_free,
 };
 

@@ -36,6 +36,9 @@ int bh_tc_read_nsid(struct bh_nl *n, pid_t pid);
 /* bridge.c */
 int bh_tc_set_bridge_calls(struct bh_nl *n, const char *bridge, bool ip, bool ip6, struct bh_error *err);
 
+/* route.c: see route in struct bh_tc_ops. */
+int bh_tc_read_route(struct bh_nl *n, const struct bh_addr *to);
+
 /* observe.c */
 int bh_tc_read_shape(struct bh_nl *n, const struct bh_tc_kinds *kinds, struct bh_shape **ret, struct bh_error *err);
 

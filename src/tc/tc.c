@@ -40,6 +40,11 @@ static int kernel_nsid(struct bh_tc *t, pid_t pid)
 	return bh_tc_read_nsid(&kernel_of(t)->nl, pid);
 }
 
+static int kernel_route(struct bh_tc *t, const struct bh_addr *to)
+{
+	return bh_tc_read_route(&kernel_of(t)->nl, to);
+}
+
 static void kernel_free(struct bh_tc *t)
 {
 	bh_nl_close(&kernel_of(t)->nl);
@@ -53,6 +58,7 @@ static const struct bh_tc_ops kernel_ops = {
 	.apply = kernel_apply,
 	.bridge_calls = kernel_bridge_calls,
 	.nsid_of_pid = kernel_nsid,
+	.route = kernel_route,
 	.free = kernel_free,
 };
 

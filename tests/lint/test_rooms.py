@@ -18,7 +18,7 @@ import tap  # noqa: E402
 
 # Whose door each header is.
 DOORS = {
-    "base": {"addr", "buf", "error", "fault", "mem"},
+    "base": {"addr", "buf", "error", "fault", "mem", "near"},
     "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
     "core": {"advise", "compile", "diff", "expect", "foreign", "judge", "matrix", "place", "ruleset", "scan", "shape"},

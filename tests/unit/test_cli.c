@@ -87,6 +87,10 @@ static void test_usage(void **state)
 	assert_int_equal(o.code, 2);
 	assert_string_equal(o.err, "bulkhead: export: say in which form: bulkhead export --nft\n");
 	output_clear(&o);
+	RUN(&o, "explain", "web1");
+	assert_int_equal(o.code, 2);
+	assert_non_null(strstr(o.err, "say who and to whom"));
+	output_clear(&o);
 	RUN(&o, "--help");
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "check [FILE...]"));
@@ -102,6 +106,9 @@ static void test_no_daemon(void **state)
 	assert_int_equal(o.code, 3);
 	assert_non_null(strstr(o.err, "bulkheadd is not running"));
 	assert_string_equal(o.out, "");
+	output_clear(&o);
+	RUN(&o, "--socket", "/nonexistent/control.sock", "explain", "web1", "db1", "tcp/5432");
+	assert_int_equal(o.code, 3);
 	output_clear(&o);
 	RUN(&o, "--socket", "/nonexistent/control.sock", "reload");
 	assert_int_equal(o.code, 3);

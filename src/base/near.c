@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "verb.h"
+#include <bulkhead/near.h>
 
 #include <string.h>
 
-#define WORD_MAX 32
+#define WORD_MAX 64
 
 /* Edits (insert, delete, replace, swap of neighbours) between A and B: the restricted Damerau-Levenshtein distance. */
 static unsigned distance(const char *a, size_t n, const char *b, size_t m)
@@ -38,8 +38,8 @@ const char *bh_near(const char *s, const char *const *names, size_t n)
 	if (len == 0 || len > WORD_MAX)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
-		size_t m = strlen(names[i]);
-		unsigned k = m <= WORD_MAX ? distance(s, len, names[i], m) : best;
+		size_t m = names[i] ? strlen(names[i]) : 0;
+		unsigned k = m > 0 && m <= WORD_MAX ? distance(s, len, names[i], m) : best;
 
 		if (k < best && k < m) {
 			best = k;

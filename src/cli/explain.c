@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What becomes of one connection, and why. The daemon answers; this draws it. */
+#include "verb.h"
+
+#include <string.h>
+
+#define EXPLAIN_TIMEOUT_MS 15000
+
+static const char *str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static enum bh_style style_of(const char *verdict)
+{
+	return strcmp(verdict, "accept") == 0 ? BH_GOOD : strcmp(verdict, "audit") == 0 ? BH_WARN : BH_BAD;
+}
+
+/* "web1 in zone web: labels tier=web (bulkhead.yaml:9)" */
+static void put_who(struct bh_writer *w, const char *label, const json_t *who)
+{
+	const char *kind = str(who, "kind"), *name = str(who, "name");
+
+	if (strcmp(kind, "zone") == 0)
+		bh_text_fact(w, label, BH_PLAIN, "anybody in zone %s: %s", str(who, "zone"), str(who, "reason"));
+	else if (strcmp(kind, "container") == 0)
+		bh_text_fact(w, label, BH_PLAIN, "%s (%.12s) in zone %s: %s", name, str(who, "id"), str(who, "zone"), str(who, "reason"));
+	else
+		bh_text_fact(w, label, BH_PLAIN, "%s in zone %s: %s", name, str(who, "zone"), str(who, "reason"));
+}
+
+static void put_list(struct bh_buf *b, const json_t *list, const char *none)
+{
+	size_t i;
+	json_t *x;
+
+	json_array_foreach(list, i, x)
+		bh_buf_printf(b, "%s%s", i ? ", " : "", json_string_value(x));
+	if (json_array_size(list) == 0)
+		bh_buf_puts(b, none);
+}
+
+static void put_rule(struct bh_writer *w, const json_t *rule)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
+
+	if (!json_is_object(rule))
+		return;
+	bh_buf_puts(&b, "from ");
+	put_list(&b, json_object_get(rule, "from"), "");
+	bh_buf_puts(&b, " to ");
+	put_list(&b, json_object_get(rule, "to"), "");
+	bh_buf_puts(&b, ", ports ");
+	put_list(&b, json_object_get(rule, "ports"), "all");
+	bh_text_fact(w, "rule", BH_PLAIN, "%s: %s", str(rule, "source"), b.s ? b.s : "");
+}
+
+static void put_element(struct bh_writer *w, const json_t *e)
+{
+	const json_t *there = json_object_get(e, "there"), *packets = json_object_get(e, "packets");
+	char count[BH_SI_TEXT], counted[64] = "";
+
+	if (json_integer_value(packets) > 0)
+		snprintf(counted, sizeof(counted), ", %s packets", bh_si_text((uint64_t)json_integer_value(packets), count));
+	bh_text_fact(w, json_is_null(there) ? "to load" : json_is_true(there) ? "  holds" : "  MISSING", json_is_false(there) ? BH_BAD : BH_DIM, "%s { %s }%s",
+		str(e, "set"), str(e, "element"), counted);
+}
+
+/* "10.0.0.2 on br-x -> 10.0.0.3 on br-y" */
+static void way_text(const json_t *way, struct bh_buf *b)
+{
+	static const char *const ends[][3] = {{"from", "from_interface", "from_zone"}, {"to", "to_interface", "to_zone"}};
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(ends); i++) {
+		const char *addr = str(way, ends[i][0]), *dev = str(way, ends[i][1]);
+
+		bh_buf_printf(b, "%s%s%s%s", i ? " -> " : "", *addr ? addr : str(way, ends[i][2]), *dev ? " on " : "", dev);
+	}
+}
+
+static void put_way(struct bh_writer *w, const json_t *way, bool alone)
+{
+	const json_t *published = json_object_get(way, "published");
+	_cleanup_buf_ struct bh_buf path = {0};
+	size_t i;
+	json_t *x;
+
+	way_text(way, &path);
+	bh_text_fact(w, "way", BH_BOLD, "%s", path.s);
+	if (!alone)
+		bh_text_fact(w, "", style_of(str(way, "verdict")), "%s: %s", str(way, "verdict"), str(way, "reason"));
+	if (json_is_object(published))
+		bh_text_fact(w, "", BH_PLAIN, "%s of this host is published: judged as %s of zone %s", str(published, "port"),
+			str(published, "container_port"), str(way, "to_zone"));
+	json_array_foreach(json_object_get(way, "elements"), i, x)
+		put_element(w, x);
+	json_array_foreach(json_object_get(way, "besides"), i, x)
+		bh_text_fact(w, "", strcmp(str(x, "does"), "drop") == 0 ? BH_BAD : strcmp(str(x, "does"), "pass") == 0 ? BH_DIM : BH_WARN, "besides: %s: %s",
+			str(x, "where"), str(x, "text"));
+}
+
+static void put_open(struct bh_writer *w, const json_t *way)
+{
+	_cleanup_buf_ struct bh_buf path = {0};
+	const json_t *open = json_object_get(way, "open");
+	size_t i;
+	json_t *x;
+
+	way_text(way, &path);
+	bh_text_fact(w, "way", BH_BOLD, "%s", path.s);
+	json_array_foreach(open, i, x)
+		bh_text_fact(w, "", BH_GOOD, "%s (%s)%s", strcmp(str(x, "ports"), "any") == 0 ? "every port" : str(x, "ports"), str(x, "source"),
+			json_is_true(json_object_get(x, "resolver")) ? ", as a resolver" : "");
+	json_array_foreach(json_object_get(way, "published"), i, x)
+		bh_text_fact(w, "", BH_GOOD, "%s at %s, published by %s (%s)", str(x, "port"), str(x, "address"), str(x, "container"), str(x, "source"));
+	if (json_array_size(open) == 0 && json_array_size(json_object_get(way, "published")) == 0)
+		bh_text_fact(w, "", json_is_true(json_object_get(way, "all")) ? BH_GOOD : BH_BAD, "%s",
+			json_is_true(json_object_get(way, "all")) ? "bulkhead does not decide about this" : "nothing is open");
+}
+
+static void put_advice(struct bh_writer *w, const json_t *advice)
+{
+	if (!json_is_object(advice))
+		return;
+	if (*str(advice, "line"))
+		bh_text_fact(w, "to allow", BH_PLAIN, "write under 'allow':");
+	if (*str(advice, "line"))
+		bh_text_fact(w, "", BH_BOLD, "%s", str(advice, "line") + strspn(str(advice, "line"), " "));
+	else
+		bh_text_fact(w, "to allow", BH_PLAIN, "%s", str(advice, "why"));
+	if (*str(advice, "breaks"))
+		bh_text_fact(w, "", BH_WARN, "the expectation at %s wants it denied: a reload would be refused", str(advice, "breaks"));
+}
+
+static void explain_text(struct bh_writer *w, const json_t *doc, void *userdata)
+{
+	const json_t *ways = json_object_get(doc, "ways"), *first = json_array_get(ways, 0);
+	const char *port = str(doc, "port"), *verdict = str(doc, "verdict");
+	bool alone = true;
+	size_t i;
+	json_t *x;
+
+	(void)userdata;
+	json_array_foreach(ways, i, x)
+		alone = alone && strcmp(str(x, "reason"), str(first, "reason")) == 0;
+	if (!json_is_true(json_object_get(doc, "loaded")))
+		bh_text_fact(w, "asked of", BH_WARN, "a configuration that is not loaded");
+	if (*port && !first)
+		bh_text_fact(w, "verdict", style_of(verdict), "%s: %s", verdict, str(doc, "reason"));
+	else if (*port)
+		bh_text_fact(w, "verdict", style_of(verdict), "%s %s%s%s", port, verdict, alone ? ": " : ", not every way alike", alone ? str(first, "reason") : "");
+	else
+		bh_text_fact(w, "open", style_of(verdict), "%s", strcmp(verdict, "accept") == 0 ? "everything" : strcmp(verdict, "audit") == 0 ?
+			"by the rules what follows; all else passes in audit and is logged" : first ? "what follows, nothing else" : str(doc, "reason"));
+	put_who(w, "from", json_object_get(doc, "from"));
+	put_who(w, "to", json_object_get(doc, "to"));
+	if (*port && first && alone)
+		put_rule(w, json_object_get(first, "rule"));
+	put_advice(w, json_object_get(doc, "advice"));
+	json_array_foreach(json_object_get(doc, "notes"), i, x)
+		bh_text_fact(w, "note", BH_WARN, "%s", json_string_value(x));
+	json_array_foreach(ways, i, x)
+		if (*port)
+			put_way(w, x, alone);
+		else
+			put_open(w, x);
+}
+
+int bh_verb_explain(struct bh_cli *cli)
+{
+	struct bh_error err = {0};
+	json_t *doc = NULL, *arguments;
+	int code;
+
+	if (cli->n_args < 2) {
+		bh_cli_error(cli, "explain: say who and to whom: bulkhead explain web1 db1 tcp/5432");
+		return BH_EXIT_USAGE;
+	}
+	arguments = json_pack("{s:s, s:s, s:s*}", "from", cli->args[0], "to", cli->args[1], "port", cli->n_args > 2 ? cli->args[2] : NULL);
+	if (!arguments) {
+		bh_cli_error(cli, "explain: what is asked for is no UTF-8");
+		return BH_EXIT_USAGE;
+	}
+	code = bh_cli_ask(cli, "explain", arguments, EXPLAIN_TIMEOUT_MS, &doc, false, &err);
+	if (code != BH_EXIT_OK)
+		return code;
+	if (strcmp(str(doc, "verdict"), "deny") == 0)
+		code = 1;
+	if (bh_writer_put(&cli->writer, doc, explain_text, NULL) < 0)
+		code = 1;
+	json_decref(doc);
+	return code;
+}
