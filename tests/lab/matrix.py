@@ -142,7 +142,7 @@ class Matrix:
                           for proto in PROTOS for a in ("127.0.0.1", "::1") for port in PORTS]
             return self.lab.send(places[name], lines, timeout)
         results = {}
-        for r in lab.parallel([lambda n=n: one(n) for n in per], 4):
+        for r in lab.parallel([lambda n=n: one(n) for n in per], len(per)):
             results.update(r)
         heard = {name: r.markers() for name, r in self.receivers.items()}
         for name, markers in heard.items():
