@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 110 s
+# takes: 27 s, works 18 s
 """How a daemon starts: with what configuration, beside whom, on what it finds in the kernel,
 and what it says meanwhile."""
 import collections

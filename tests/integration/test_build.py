@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 80 s
+# takes: 28 s, works 13 s
 """Image builds, with BuildKit and with the old builder: zoned, closed unless named, and gone when they end."""
 import pathlib
 import sys

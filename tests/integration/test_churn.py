@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# takes: 19 s, works 4 s
 """Containers that come and go for a long time, and a daemon that is stopped meanwhile: memory and descriptors stay, nothing
 leaks, nothing stale is left. Simulated containers, a scripted Docker."""
 import collections

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 30 s
+# takes: 7 s, works 4 s
 """The demonstration that a stranger sees first: half a minute on an idle machine."""
 import os
 import pathlib

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 75 s
+# takes: 20 s, works 11 s
 """kill -9 of the daemon between any two steps: the kernel holds the old or the new generation, never a mixture, and the next
 start brings it in line. Needs a build with -Dfaults=true beside the one under test (BH_FAULTS_BUILD, or ../asan)."""
 import os

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 35 s
+# takes: 5 s, works 4 s
 """The lab itself: what the other tests lean on, without bulkhead."""
 import os
 import pathlib

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 105 s
+# takes: 18 s, works 17 s
 """What happens to containers while they live: bursts, networks that come and go, restarts, other names, shared
 namespaces, every kind of bridge. After each step the kernel's sets hold exactly what exists.
 """

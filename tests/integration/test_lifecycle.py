@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 50 s
+# takes: 9 s, works 8 s
 """Containers come, go, move and come back; the runtime restarts; the zone follows."""
 import pathlib
 import sys

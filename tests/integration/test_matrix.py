@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 49 s, works 9 s
+# takes: 34 s, works 9 s
 """Exactly what the configuration allows, cell by cell, with real packets.
 
 3 zones of 2 containers, host, and lan, an address zone and the internet outside, TCP and

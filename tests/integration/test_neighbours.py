@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 35 s
+# takes: 26 s, works 2 s
 """Other programs' bridges, firewalls, marks and qdiscs beside bulkhead: none is disturbed, and what they do to our verdicts.
 
 Each way is tried before bulkhead, with it, and after the teardown. ufw's and firewalld's rules are those that they wrote on

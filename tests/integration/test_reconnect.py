@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 80 s
+# takes: 17 s, works 16 s
 """A real dockerd that goes and comes back: its socket replaced, its events cut while containers churn, restarted without
 and with live-restore. No rule goes while it is away, nothing leaks, and a second after it is back everything is right."""
 import os

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 200 s
+# takes: 24 s, works 20 s
 """The follower of Docker alone, on a real dockerd: whatever happens there, what it told adds up
 to what a naive listing shows, and it is told early enough."""
 import http.client

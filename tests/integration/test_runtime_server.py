@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 50 s
+# takes: 28 s, works 3 s
 """The follower of Docker on a scripted server: framing, faults, malice, order, size. Needs no dockerd."""
 import json
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# takes: 9 s, works 3 s
 """`bulkhead status` with 0, 1 and 60 containers; the JSON as it is promised."""
 import pathlib
 import re

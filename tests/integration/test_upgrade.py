@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 30 s
+# takes: 8 s, works 3 s
 """One daemon ends, the next one of another version takes over its tables under traffic: nothing
 leaks, nothing is lost, and a base chain that is right is never replaced.
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 40 s
+# takes: 26 s, works 6 s
 """Zones of addresses and interfaces that move while everything runs: an interface that appears, is renamed and goes, what is on-link,
 the host's addresses under a flood, metadata redefined, resolvers that change, drop-ins, priorities. Both families.
 """

@@ -6,13 +6,15 @@ A test program is what meson lists, and every executable tests/{netns,integratio
 It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
 case, fewer than it planned, or skips one, has failed.
 
-Three programs run at a time, since most of what they do is wait; those that say how
-long they take (`# takes: N s`) first, the longest at the front, so that nothing long is
-left for the end. One that says `# alone: WHY` measures rates or first packets and runs
-by itself, after all others.
+Most of what a program does is wait. It says for how long it runs on an idle machine, and how
+much of that a processor works (`# takes: 40 s, works 12 s`): as many run at a time as keep the
+processors busy, the longest first, so that nothing long is left for the end. What the kernel tests
+need is built first; the build with sanitizers is made while they run.
+
+One that says `# alone: WHY` measures rates or first packets and runs after all others, and only
+beside such as leave half of the processors idle together.
 """
 import argparse
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -29,8 +31,11 @@ ROOMS = ("unit", "golden", "lint", "netns", "integration")
 CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
 ALONE = re.compile(r"^# alone: ", re.M)
-TAKES = re.compile(r"^# takes: (\d+) s$", re.M)
-AT_ONCE = 3
+TAKES = re.compile(r"^# takes: (\d+) s, works (\d+) s$", re.M)
+NEEDS_ASAN = re.compile(r"BH_UNIT|BH_FAULTS_BUILD")
+CPUS = os.cpu_count() or 1
+BUSY, BUSY_ALONE = 1.0 * CPUS, 0.5 * CPUS  # processors that programs running at once may use together
+AT_ONCE = 3 * CPUS
 # uid 0 with nothing but what files ask for (a clone may be in a closed home): no network, no mounts
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all,+chown,+fowner,+dac_override,+dac_read_search", "--inh-caps=-all", "--no-new-privs"]
 
@@ -40,7 +45,7 @@ class Totals:
         self.passed = self.failed = 0
         self.failures = []
         self.running = set()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def case(self, ok, name, note=""):
         with self.lock:
@@ -67,14 +72,24 @@ class Program:
         self.env, self.cwd = env or {}, cwd or TOP
         text = "".join(pathlib.Path(c).read_text() for c in self.cmd if c.endswith(".py"))
         self.alone = bool(ALONE.search(text))
-        self.takes = int(m[1]) if (m := TAKES.search(text)) else 0
+        self.takes, self.works = map(int, m.groups()) if (m := TAKES.search(text)) else (0, 0)
+        # processors: a small one is read, started and over
+        self.share = self.works / self.takes if self.takes else 0.5
+        if room not in ("netns", "integration", "kernels") or not text:
+            self.share = 1.0
+        self.asan = not text or bool(NEEDS_ASAN.search(text))
 
 
-def sh(cmd, log, env):
-    r = subprocess.run([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP,
-                       env={**os.environ, **(env or {})})
-    log.append(r.stdout)
-    return r.returncode == 0
+def sh(cmd, log, env, totals=None):
+    """Appends what it says to log; TOTALS knows of it meanwhile, so that it can be ended."""
+    p = subprocess.Popen([str(c) for c in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP,
+                         env={**os.environ, **(env or {})}, start_new_session=bool(totals))
+    if totals:
+        totals.running.add(p)
+    log.append(p.communicate()[0])
+    if totals:
+        totals.running.discard(p)
+    return p.returncode == 0
 
 
 def needed(directory):
@@ -84,15 +99,15 @@ def needed(directory):
             and "/tests/unit/" not in t["defined_in"] for f in t["filename"]]
 
 
-def build(directory, options, totals, env=None, targets=lambda directory: ()):
+def build(directory, options, totals, env=None, targets=lambda directory: (), nice=0):
     """Configures and builds; a failed build is a failed case with the end of its log."""
     log = []
     name = directory.relative_to(TOP)
     fresh = not (directory / "build.ninja").exists()
     setup = ["meson", "setup", directory, *options] if fresh else ["meson", "configure", directory, *options]
     t0 = time.monotonic()
-    jobs = str(min(os.cpu_count() or 1, 4))
-    ok = sh(setup, log, env) and sh(["ninja", "-C", directory, "-j", jobs, *targets(directory)], log, env)
+    ninja = ["nice", "-n", str(nice), "ninja", "-C", directory, "-j", str(min(CPUS, 4))]
+    ok = sh(setup, log, env, totals) and sh([*ninja, *targets(directory)], log, env, totals)
     if not ok:
         print("\n".join("# " + s for s in "".join(log).splitlines()[-60:]), flush=True)
     totals.case(ok, f"build: {name} {' '.join(options)}", f" # {time.monotonic() - t0:.0f} s")
@@ -153,7 +168,7 @@ def run(program, totals, tier, prefix=()):
                 pass
     timer = threading.Timer(timeout, expire)
     timer.start()
-    cases = planned = bad = 0
+    cases = planned = bad = works = 0
     ok = True
     tail = []
     try:
@@ -180,7 +195,11 @@ def run(program, totals, tier, prefix=()):
                 totals.explain(label, [line.lstrip("# ")])  # cmocka says why afterwards
             else:
                 tail.append(line.lstrip("# "))
-        p.wait()
+        try:
+            _, status, used = os.wait4(p.pid, 0)
+            p.returncode, works = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+        except ChildProcessError:   # expire() was first
+            p.wait()
     finally:
         timer.cancel()
         if p.poll() is None:
@@ -198,42 +217,86 @@ def run(program, totals, tier, prefix=()):
     if why:
         totals.explain(label, tail)
         totals.case(False, f"{label}: {why}", f" # {time.monotonic() - t0:.1f} s")
+    if root:
+        totals.say(f"# {label}: took {time.monotonic() - t0:.0f} s, worked {works:.0f} s")
+
+
+class Schedule:
+    """Runs programs, as many at a time as BUSY processors have room for. They may be added by any thread until it is closed."""
+
+    def __init__(self, totals, tier, busy, programs=(), open_=False):
+        self.totals, self.tier, self.busy, self.open = totals, tier, busy, open_
+        self.waiting, self.used, self.count = [], 0.0, 0
+        self.changed = threading.Condition()
+        self.add(programs)
+
+    def add(self, programs, close=False):
+        with self.changed:
+            self.waiting = sorted([*self.waiting, *programs], key=lambda p: (-p.takes, ROOMS.index(p.room)))
+            self.open = self.open and not close
+            self.changed.notify()
+
+    def _next(self):
+        """The longest that there is room for, or whatever waits when nothing runs."""
+        if self.count >= AT_ONCE:
+            return None
+        return next((p for p in self.waiting if not self.count or self.used + p.share <= self.busy), None)
+
+    def _one(self, p):
+        try:
+            run(p, self.totals, self.tier)
+        except Exception as e:
+            self.totals.case(False, f"{p.room}/{p.name}: {e!r}")
+        finally:
+            with self.changed:
+                self.used, self.count = self.used - p.share, self.count - 1
+                self.changed.notify()
+
+    def run(self):
+        with self.changed:
+            while self.open or self.waiting or self.count:
+                p = self._next()
+                if not p:
+                    self.changed.wait()
+                    continue
+                self.waiting.remove(p)
+                self.used, self.count = self.used + p.share, self.count + 1
+                threading.Thread(target=self._one, args=(p,)).start()
 
 
 def run_all(totals, tier, names=(), rooms=ROOMS):
-    print(f"# kernel {os.uname().release}, {os.cpu_count()} cpus, tier {tier}, "
+    print(f"# kernel {os.uname().release}, {CPUS} cpus, tier {tier}, "
           f"seed {os.environ.get('BH_SEED', '20261125')}", flush=True)
-    meson = (TOP / "meson.build").exists()
-    programs = []
-    if meson:
-        # unit and golden tests under ASan and UBSan; what enforces in kernel tests is the
-        # program as it is shipped
-        # the fault points of tests/integration/test_kill.py are in the first alone
-        if not build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
-                                      "-Dbuildtype=debugoptimized"], totals):
-            return
-        programs = from_meson(BUILD / "asan")
-    programs += from_tree(programs)
-    programs = [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
-    programs.sort(key=lambda p: (-p.takes, ROOMS.index(p.room)))
-    small = [p for p in programs if p.room in ("unit", "golden", "lint")]
-    kernel = [p for p in programs if p not in small and not p.alone]
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+
+    def wanted(programs):
+        return [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
+    # what enforces in kernel tests is the program as it is shipped
+    if not build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed):
+        return
+    programs = wanted(from_tree(from_meson(BUILD / "plain")))
+    first = Schedule(totals, tier, BUSY, [p for p in programs if not p.alone and not p.asan], open_=True)
+
+    def sanitized():
+        """Unit and golden tests run under ASan and UBSan, and the fault points of tests/integration/test_kill.py are in this build
+        alone. It is not optimised: that is made in a third of the time, runs as fast, and hides nothing from the sanitizers. But
+        without the optimiser gcc does not see that what it calls too long for a buffer never is; the other build warns of that."""
+        more = []
         try:
-            futures = [pool.submit(run, p, totals, tier) for p in small]
-            if meson and not build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed):
-                return
-            futures += [pool.submit(run, p, totals, tier) for p in kernel]
-            for f in futures:
-                f.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for p in list(totals.running):
-                os.killpg(p.pid, signal.SIGTERM)
-            raise
-    for p in programs:
-        if p.alone:
-            run(p, totals, tier)
+            if build(BUILD / "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "-Dfaults=true",
+                                      "-Dbuildtype=debugoptimized", "-Doptimization=0", "-Dc_args=-Wno-format-truncation"], totals, nice=10):
+                more = wanted(from_meson(BUILD / "asan")) + [p for p in programs if p.asan and not p.alone]
+        except Exception as e:
+            totals.case(False, f"build: {e!r}")
+        finally:
+            first.add(more, close=True)
+    try:
+        threading.Thread(target=sanitized).start()
+        first.run()
+        Schedule(totals, tier, BUSY_ALONE, [p for p in programs if p.alone]).run()
+    except BaseException:
+        for p in list(totals.running):
+            os.killpg(p.pid, signal.SIGTERM)
+        raise
 
 
 def main():

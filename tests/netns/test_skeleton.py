@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 110 s
+# takes: 24 s, works 13 s
 """The rule skeleton against a real kernel, each verdict with its reason and its control.
 
 Every probe runs three times: with the rules (the expected answer, and the counter of the class that denied it),
