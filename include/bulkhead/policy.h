@@ -102,6 +102,15 @@ static inline uint64_t bh_rate(const struct bh_rates *r, enum bh_direction d)
 	return d == BH_EGRESS ? r->egress_bps : r->ingress_bps;
 }
 
+/* A zone as a rule or a list names it. */
+struct bh_zone_ref {
+	char *name;
+	char *value;			/* of ZONE:VALUE, or NULL */
+	int zone;			/* index into policy->zones, -1 for a built-in that is not configured */
+	enum bh_builtin builtin;	/* NONE for a zone of the file */
+	struct bh_loc loc;
+};
+
 struct bh_zone {
 	char *name;
 	char *description;		/* or NULL */
@@ -117,6 +126,7 @@ struct bh_zone {
 	struct bh_rates zone_rates;
 	struct bh_rates container_guarantees;	/* each at most its cap, which is there */
 	struct bh_rates zone_guarantees;
+	BH_VEC(struct bh_zone_ref) exempt;	/* each once, without values: whose addresses no cap counts */
 	uint64_t conn_max;		/* 0: no limit */
 	uint64_t conn_new;		/* 0: no limit */
 	bool conn_new_per_minute;
@@ -131,15 +141,6 @@ struct bh_unforwardable {
 	const char *prefix, *what;
 };
 extern const struct bh_unforwardable bh_unforwardable[];
-
-/* One end of a rule as written. */
-struct bh_zone_ref {
-	char *name;
-	char *value;			/* of ZONE:VALUE, or NULL */
-	int zone;			/* index into policy->zones, -1 for a built-in that is not configured */
-	enum bh_builtin builtin;	/* NONE for a zone of the file */
-	struct bh_loc loc;
-};
 
 /* What may be opened. icmp stands for ICMP and ICMPv6 and is kept as IPPROTO_ICMP. */
 struct bh_port {
@@ -182,6 +183,10 @@ static inline bool bh_zone_is_limited(const struct bh_policy *p, const struct bh
 	return p->mode != BH_MODE_AUDIT && (z->conn_max || z->conn_new);
 }
 
+/* Whether Z has a cap, of its own or on each container. */
+bool bh_zone_has_cap(const struct bh_zone *z);
+
+void bh_zone_ref_clear(struct bh_zone_ref *ref);
 void bh_selector_free(struct bh_selector *s);
 void bh_policy_free(struct bh_policy *p);
 BH_DEFINE_FREEP(struct bh_selector, bh_selector_free)

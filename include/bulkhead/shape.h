@@ -19,6 +19,10 @@
  * lifts a cap, and counted. */
 #define BH_CLASS_DEFAULT 0xbbfffeu
 
+/* What goes to containers and is exempt from their caps takes this, which holds nobody back: all of a port's packets are redirected into
+ * the tree, and only there it is told what is exempt. What leaves them is told apart before it is sent to a tree. */
+#define BH_CLASS_EXEMPT 0xbbfffcu
+
 /* Of a port as tc sees it: class_id[BH_INGRESS] is one of these (neither can be a class's id), class_id[BH_EGRESS] 0. */
 #define BH_REDIRECTED 1u
 #define BH_REDIRECT_STALE 2u	/* our filter, but not to the bh-ingress that is there: it drops */
@@ -43,6 +47,7 @@ struct bh_shaped_port {
 	char name[BH_IFNAME];
 	int ifindex;
 	uint32_t class_id[BH_DIRECTION_MAX];	/* 0: this direction is not shaped; seen side: BH_REDIRECTED, … */
+	size_t exempt;		/* wanted side: 0, or 1 + the index of the zone of the file whose `exempt` holds */
 };
 
 struct bh_shape {

@@ -167,6 +167,35 @@ static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 	bh_table_print(w, &t);
 }
 
+static void put_guarantee(struct bh_writer *w, const char *zone, const char *who, const json_t *b)
+{
+	json_int_t out = num(b, "egress_guarantee_bps"), in = num(b, "ingress_guarantee_bps");
+	char e[BH_RATE_TEXT], i[BH_RATE_TEXT];
+
+	if (out > 0 || in > 0)
+		bh_text_line(w, BH_DIM, "%s: %s guaranteed %s/%s", zone, who, bh_rate_text(out, e), bh_rate_text(in, i));
+}
+
+/* Guarantees and exemptions: few zones have them, so they are no columns. */
+static void put_caps(struct bh_writer *w, const json_t *doc)
+{
+	const json_t *zones = json_object_get(doc, "zones");
+	json_t *z, *name;
+	size_t i, k;
+
+	json_array_foreach(zones, i, z) {
+		const char *zone = or_dash(str(z, "name"));
+		_cleanup_buf_ struct bh_buf names = {0};
+
+		put_guarantee(w, zone, "is", json_object_get(z, "bandwidth"));
+		put_guarantee(w, zone, "each container is", json_object_get(z, "container_bandwidth"));
+		json_array_foreach(json_object_get(z, "exempt"), k, name)
+			bh_buf_printf(&names, "%s%s", k ? ", " : "", or_dash(json_string_value(name)));
+		if (names.s)
+			bh_text_line(w, BH_DIM, "%s: no cap counts what goes to or comes from %s", zone, names.s);
+	}
+}
+
 /* What each container of a zone may open: few zones have it, so it is no column. */
 static void put_limits(struct bh_writer *w, const json_t *doc)
 {
@@ -316,6 +345,7 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	fputc('\n', w->out);
 	if (*view == BH_VIEW_ALL || *view == BH_VIEW_ZONES) {
 		put_zones(w, doc, *view == BH_VIEW_ZONES);
+		put_caps(w, doc);
 		put_limits(w, doc);
 	}
 	if (*view == BH_VIEW_ALL)

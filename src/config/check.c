@@ -57,6 +57,46 @@ static void resolve(struct bh_cfg *c, struct bh_zone_ref *ref, bool is_to)
 	}
 }
 
+/* Both hooks that tell what is exempt see an address, and neither a container nor an interface. */
+static void check_exempt_ref(struct bh_cfg *c, struct bh_zone_ref *ref)
+{
+	enum bh_builtin b = bh_builtin_from_name(ref->name);
+	int zone = bh_policy_find_zone(c->policy, ref->name);
+
+	if (b == BH_BUILTIN_NONE && zone < 0)
+		unknown_zone(c, ref);
+	else if (b == BH_BUILTIN_NONE && c->policy->zones.v[zone].kind != BH_ZONE_ADDRESSES)
+		bh_cfg_error(c, &ref->loc, "'%s' cannot be exempt, being a zone of %s: who is exempt is told by address", ref->name,
+			c->policy->zones.v[zone].kind == BH_ZONE_INTERFACES ? "interfaces" : "containers");
+	else if (b == BH_BUILTIN_CONTAINERS || b > BH_BUILTIN_METADATA)
+		bh_cfg_error(c, &ref->loc, "'%s' cannot be exempt: name zones of addresses, host, lan, internet, world or metadata", ref->name);
+	else if (ref->value)
+		bh_cfg_error(c, &ref->loc, "'%s' has no values: write '%s'", ref->name, ref->name);
+	else
+		*ref = (struct bh_zone_ref){.name = ref->name, .zone = zone, .builtin = b, .loc = ref->loc};
+}
+
+static void check_exempt(struct bh_cfg *c, struct bh_zone *z)
+{
+	bool world = false;
+
+	bh_vec_foreach(ref, &z->exempt) {
+		check_exempt_ref(c, ref);
+		world = world || ref->builtin == BH_BUILTIN_WORLD;
+		bh_vec_foreach(before, &z->exempt) {
+			if (before == ref)
+				break;
+			if (strcmp(before->name, ref->name) != 0)
+				continue;
+			bh_cfg_error(c, &ref->loc, "'%s' is exempt twice", ref->name);
+			break;
+		}
+	}
+	bh_vec_foreach(ref, &z->exempt)
+		if (world && (ref->builtin == BH_BUILTIN_LAN || ref->builtin == BH_BUILTIN_INTERNET))
+			bh_cfg_error(c, &ref->loc, "'%s' is a part of 'world', which is exempt already", ref->name);
+}
+
 static const char *ref_text(const struct bh_zone_ref *ref, char buf[BH_CFG_SHOW])
 {
 	_cleanup_buf_ struct bh_buf b = {0};
@@ -213,6 +253,8 @@ void bh_cfg_check(struct bh_cfg *c)
 		check_rule(c, rule);
 	bh_vec_foreach(rule, &c->policy->expect)
 		check_rule(c, rule);
+	bh_vec_foreach(z, &c->policy->zones)
+		check_exempt(c, z);
 	check_prefixes(c);
 	check_interfaces(c);
 	check_guarantees(c, BH_EGRESS);

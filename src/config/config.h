@@ -119,9 +119,8 @@ bool bh_cfg_choice(struct bh_cfg *c, const struct bh_node *n, const char *what, 
 	size_t *ret);
 bool bh_cfg_mode(struct bh_cfg *c, const struct bh_node *n, enum bh_mode *ret);
 bool bh_cfg_rate(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t *ret);
-/* A mapping of egress and ingress. GUARANTEES NULL: only caps can stand there. */
-void bh_cfg_rates(struct bh_cfg *c, const struct bh_node *n, const char *where, struct bh_rates *caps,
-	struct bh_rates *guarantees);
+/* NAME or NAME:VALUE. RET is to be cleared. */
+bool bh_cfg_ref(struct bh_cfg *c, const struct bh_node *n, const char *what, struct bh_zone_ref *ret);
 bool bh_cfg_port(struct bh_cfg *c, const struct bh_node *n, struct bh_port *ret);
 bool bh_cfg_prefix(struct bh_cfg *c, const struct bh_node *n, struct bh_prefix *ret);
 void bh_cfg_set(struct bh_cfg *c, char **dst, const char *s);	/* a copy; no memory is remembered */
@@ -130,6 +129,9 @@ void bh_cfg_set(struct bh_cfg *c, char **dst, const char *s);	/* a copy; no memo
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc);
 /* TARGET: a bool, set when the zones were read. */
 void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+/* Of the host, and of a zone with its exemptions. */
+void bh_cfg_host_bandwidth(struct bh_cfg *c, const struct bh_node *value);
+void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_zone *z);
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

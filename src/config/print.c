@@ -195,8 +195,13 @@ static void put_zone(struct bh_buf *out, const struct bh_zone *z)
 		bh_buf_printf(out, "    priority: %" PRId32 "\n", z->priority);
 	if (z->mode != BH_MODE_INHERIT)
 		bh_buf_printf(out, "    mode: %s\n", z->mode == BH_MODE_AUDIT ? "audit" : "enforce");
-	if (!no_rates(&z->container_rates) || !no_rates(&z->zone_rates))
+	if (bh_zone_has_cap(z))
 		bh_buf_puts(out, "    bandwidth:\n");
+	if (z->exempt.n) {
+		bh_buf_puts(out, "      ");
+		bh_yaml_put_refs(out, "exempt", z->exempt.v, z->exempt.n);
+		bh_buf_puts(out, "\n");
+	}
 	put_rates(out, "      container", &z->container_rates, &z->container_guarantees);
 	put_rates(out, "      zone", &z->zone_rates, &z->zone_guarantees);
 	put_connections(out, z);

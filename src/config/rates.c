@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bandwidth: `egress: 50mbit`, or `egress: {guarantee: 10mbit, max: 50mbit}`. */
+/* Bandwidth: `egress: 50mbit`, or `egress: {guarantee: 10mbit, max: 50mbit}`, of whom, and what is exempt. */
 #include "config.h"
 
 #include <stdio.h>
@@ -77,12 +77,71 @@ static void read_ingress(struct bh_cfg *c, const struct bh_node *key, const stru
 	read_direction(c, value, "ingress", &p->caps->ingress_bps, p->guarantees ? &p->guarantees->ingress_bps : NULL);
 }
 
-void bh_cfg_rates(struct bh_cfg *c, const struct bh_node *n, const char *where, struct bh_rates *caps,
-	struct bh_rates *guarantees)
+/* GUARANTEES NULL: only caps can stand there. */
+static void read_rates(struct bh_cfg *c, const struct bh_node *n, const char *where, struct bh_rates *caps, struct bh_rates *guarantees)
 {
 	static const struct bh_key keys[] = {{"egress", read_egress, 0}, {"ingress", read_ingress, 0}};
 	struct pair p = {.caps = caps, .guarantees = guarantees};
 
 	if (bh_cfg_is_map(c, n, where))
 		bh_cfg_map(c, n, where, keys, BH_ARRAY_SIZE(keys), &p);
+}
+
+void bh_cfg_host_bandwidth(struct bh_cfg *c, const struct bh_node *value)
+{
+	read_rates(c, value, "bandwidth", &c->policy->host_rates, NULL);
+}
+
+static void read_container(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	struct bh_zone *z = target;
+
+	(void)key;
+	read_rates(c, value, "bandwidth of the container", &z->container_rates, &z->container_guarantees);
+}
+
+static void read_zone(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	struct bh_zone *z = target;
+
+	(void)key;
+	read_rates(c, value, "bandwidth of the zone", &z->zone_rates, &z->zone_guarantees);
+}
+
+static void add_exempt(struct bh_cfg *c, const struct bh_node *n, struct bh_zone *z)
+{
+	struct bh_zone_ref ref;
+
+	if (bh_cfg_ref(c, n, "exempt", &ref) && bh_vec_push(&z->exempt, ref) < 0) {
+		bh_zone_ref_clear(&ref);
+		bh_cfg_oom(c);
+	}
+}
+
+static void read_exempt(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	(void)key;
+	if (value->kind == BH_NODE_SCALAR) {
+		add_exempt(c, value, target);
+	} else if (bh_cfg_is_list(c, value, "exempt", "[lan]")) {
+		bh_vec_foreach(i, &value->items)
+			add_exempt(c, *i, target);
+	}
+}
+
+void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_zone *z)
+{
+	enum { CONTAINER, ZONE, EXEMPT };
+	static const struct bh_key keys[] = {
+		[CONTAINER] = {"container", read_container, 0},
+		[ZONE] = {"zone", read_zone, 0},
+		[EXEMPT] = {"exempt", read_exempt, 0},
+	};
+	unsigned seen;
+
+	if (!bh_cfg_is_map(c, value, "bandwidth"))
+		return;
+	seen = bh_cfg_map(c, value, "bandwidth", keys, BH_ARRAY_SIZE(keys), z);
+	if (seen == 1u << EXEMPT)
+		bh_cfg_error(c, &key->loc, "bandwidth has 'exempt' alone: there is no cap of container or zone to be exempt from");
 }

@@ -49,7 +49,7 @@ static void read_deny(struct bh_cfg *c, const struct bh_node *key, const struct 
 static void read_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
 	(void)key, (void)target;
-	bh_cfg_rates(c, value, "bandwidth", &c->policy->host_rates, NULL);
+	bh_cfg_host_bandwidth(c, value);
 }
 
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)

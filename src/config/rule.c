@@ -4,31 +4,38 @@
 
 #include <string.h>
 
-/* NAME or NAME:VALUE. Whether there is such a zone is asked when every file has been read. */
-static void add_ref(struct bh_cfg *c, const struct bh_node *n, struct bh_rule *rule, bool is_to)
+/* Whether there is such a zone is asked when every file has been read. */
+bool bh_cfg_ref(struct bh_cfg *c, const struct bh_node *n, const char *what, struct bh_zone_ref *ret)
 {
-	struct bh_zone_ref *ref;
+	struct bh_zone_ref ref = {.zone = -1, .loc = n->loc};
 	char show[BH_CFG_SHOW];
 	const char *text, *colon;
 
-	if (!bh_cfg_word(c, n, is_to ? "to" : "from", &text))
-		return;
+	if (!bh_cfg_word(c, n, what, &text))
+		return false;
 	colon = strchr(text, ':');
 	if (colon && (colon == text || !colon[1])) {
 		bh_cfg_error(c, &n->loc, "'%s' must be a zone, or ZONE:VALUE for one zone of a family", bh_cfg_show(text, show));
-		return;
+		return false;
 	}
-	ref = is_to ? bh_vec_add(&rule->to) : bh_vec_add(&rule->from);
-	if (!ref) {
+	bh_cfg_set(c, &ref.name, text);
+	if (colon && ref.name) {
+		ref.name[colon - text] = '\0';
+		bh_cfg_set(c, &ref.value, colon + 1);
+	}
+	*ret = ref;
+	return true;
+}
+
+static void add_ref(struct bh_cfg *c, const struct bh_node *n, struct bh_rule *rule, bool is_to)
+{
+	struct bh_zone_ref ref;
+
+	if (!bh_cfg_ref(c, n, is_to ? "to" : "from", &ref))
+		return;
+	if ((is_to ? bh_vec_push(&rule->to, ref) : bh_vec_push(&rule->from, ref)) < 0) {
+		bh_zone_ref_clear(&ref);
 		bh_cfg_oom(c);
-		return;
-	}
-	ref->zone = -1;
-	ref->loc = n->loc;
-	bh_cfg_set(c, &ref->name, text);
-	if (colon && ref->name) {
-		ref->name[colon - text] = '\0';
-		bh_cfg_set(c, &ref->value, colon + 1);
 	}
 }
 

@@ -172,30 +172,12 @@ static void read_mode(struct bh_cfg *c, const struct bh_node *key, const struct 
 	bh_cfg_mode(c, value, &t->z->mode);
 }
 
-static void read_container_rates(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
-{
-	struct bh_zone *z = ((struct target *)target)->z;
-
-	(void)key;
-	bh_cfg_rates(c, value, "bandwidth of the container", &z->container_rates, &z->container_guarantees);
-}
-
-static void read_zone_rates(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
-{
-	struct bh_zone *z = ((struct target *)target)->z;
-
-	(void)key;
-	bh_cfg_rates(c, value, "bandwidth of the zone", &z->zone_rates, &z->zone_guarantees);
-}
-
 static void read_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
-	static const struct bh_key keys[] = {{"container", read_container_rates, 0}, {"zone", read_zone_rates, 0}};
 	struct target *t = target;
 
 	t->where[KEY_BANDWIDTH] = &key->loc;
-	if (bh_cfg_is_map(c, value, "bandwidth"))
-		bh_cfg_map(c, value, "bandwidth", keys, BH_ARRAY_SIZE(keys), t);
+	bh_cfg_zone_bandwidth(c, key, value, t->z);
 }
 
 static void read_max(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)

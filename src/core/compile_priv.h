@@ -6,6 +6,8 @@
 #include <bulkhead/allow.h>
 #include <bulkhead/compile.h>
 
+#include "spans.h"
+
 /* What one pair of zones opens, by the first rule that says so: no two claims of a pair overlap. */
 enum claim_kind {
 	CLAIM_ALL,
@@ -72,6 +74,8 @@ bool host_bridge_is_own(const struct compiler *c, int ifindex);
 /* compile_world.c */
 struct spans;
 int world_compile(struct compiler *c);
+/* Add who is at each address outside: container networks, zones, metadata, lan. 0 or -ENOMEM. */
+int world_add(const struct compiler *c, struct spans *s);
 /* Add what is on-link, and the container networks that runtimes list. 0 or -ENOMEM. */
 int world_add_links(const struct compiler *c, struct spans *s);
 int world_add_networks(const struct compiler *c, struct spans *s);
@@ -108,7 +112,25 @@ int limits_compile(struct compiler *c);
 /* By which the connections of a member are counted; 0 when they are not. */
 uint32_t limits_number(const struct compiler *c, const struct bh_member *m);
 
-/* names.c: of a zone's objects; PREFIX is "zone", "ports", … */
+/* shape_rules.c: adds to RULES what classifies SHAPE's ports. 0 or -ENOMEM. */
+int shape_rules(const struct bh_compile_input *in, const struct bh_shape *shape, struct bh_ruleset *rules);
+/* Whether a port that is shaped in direction D exempts something. */
+bool shape_has_exempt(const struct bh_shape *s, enum bh_direction d);
+
+/* shape_exempt.c: who is at every address there is, as caps see it; sorted by family and address. bh_vec_clear() frees it. */
+struct exempt_world {
+	BH_VEC(struct span_range) ranges;
+};
+int exempt_world(const struct bh_compile_input *in, struct exempt_world *ret);	/* 0 or -ENOMEM */
+/* Adds to T the sets of what the zone of the file at index ZONE exempts, once: by the address at FIELD4 and FIELD6. 0 or -ENOMEM. */
+int exempt_put(const struct bh_compile_input *in, const struct exempt_world *w, struct bh_table *t, size_t zone, enum bh_field field4,
+	enum bh_field field6);
+/* Its name: of a set, "exempt4" or "exempt6", or a chain, "exempt". */
+void exempt_name(const struct bh_policy *p, size_t zone, const char *prefix, char ret[BH_NAME]);
+
+/* names.c: "PREFIX_NUMBER_NAME", NAME made fit and cut. */
+void name_numbered(const char *prefix, uint32_t number, const char *name, char ret[BH_NAME]);
+/* Of a zone's objects; PREFIX is "zone", "ports", … */
 void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);
 
 #endif

@@ -98,20 +98,25 @@ static int nets_put(struct compiler *c)
 	return r;
 }
 
-int world_compile(struct compiler *c)
+int world_add(const struct compiler *c, struct spans *s)
 {
 	static const char *const lan[] = {
 		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10",
 	};
-	struct spans all = {0};
-	int r = spans_add_text(&all, lan, BH_ARRAY_SIZE(lan), RANK_LAN, BH_ID_LAN);
+	int r = spans_add_text(s, lan, BH_ARRAY_SIZE(lan), RANK_LAN, BH_ID_LAN);
 
 	if (r == 0)
-		r = world_add_zones(c, &all);
+		r = world_add_zones(c, s);
 	if (r == 0)
-		r = world_add_networks(c, &all);
-	if (r == 0)
-		r = world_add_links(c, &all);
+		r = world_add_networks(c, s);
+	return r == 0 ? world_add_links(c, s) : r;
+}
+
+int world_compile(struct compiler *c)
+{
+	struct spans all = {0};
+	int r = world_add(c, &all);
+
 	if (r == 0)
 		r = world_put(&all, 4, c->inet, "world4");
 	if (r == 0)

@@ -13,18 +13,22 @@ static bool is_plain(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME])
+void name_numbered(const char *prefix, uint32_t number, const char *name, char ret[BH_NAME])
 {
 	char shown[SHOWN + 1] = {0};
-	const char *name = i->name ? i->name : "";
 
+	for (size_t k = 0; k < SHOWN && name[k]; k++)
+		shown[k] = is_plain(name[k]) ? name[k] : '_';
+	snprintf(ret, BH_NAME, "%s_%x_%s", prefix, number, shown);
+}
+
+void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME])
+{
 	if (i->builtin != BH_BUILTIN_NONE) {
 		snprintf(ret, BH_NAME, "%s_%s", prefix, bh_builtin_name(i->builtin));
 		return;
 	}
-	for (size_t k = 0; k < SHOWN && name[k]; k++)
-		shown[k] = is_plain(name[k]) ? name[k] : '_';
-	snprintf(ret, BH_NAME, "%s_%x_%s", prefix, i->id & 0xffff, shown);
+	name_numbered(prefix, i->id & 0xffff, i->name ? i->name : "", ret);
 }
 
 void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME])

@@ -155,7 +155,7 @@ static void print_port(const struct bh_shaped_port *p, struct bh_buf *out)
 		if (p->class_id[d])
 			bh_buf_printf(out, " %s %" PRIx32 ":%" PRIx32, bh_direction_name(d), p->class_id[d] >> 16,
 				p->class_id[d] & 0xffff);
-	bh_buf_puts(out, "\n");
+	bh_buf_puts(out, p->exempt ? " exempt\n" : "\n");
 }
 
 int bh_shape_print(const struct bh_shape *s, struct bh_buf *out)
@@ -181,6 +181,9 @@ void bh_shape_withdraw(struct bh_ruleset *ruleset)
 	bh_vec_foreach(c, &t->chains)
 		bh_chain_clear(c);
 	bh_vec_clear(&t->chains);
+	bh_vec_foreach(s, &t->sets)
+		bh_set_clear(s);
+	bh_vec_clear(&t->sets);
 	t->present = false;
 	t->flags = 0;
 }

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Caps to classes, ports and the rules that classify. Both directions are told apart by the port alone:
- * - what leaves a container meets the netdev chain of its port, which names the class and sends it through bh-egress;
- * - what goes to it gets its class in the bridge table's postrouting, by the port that it is about to leave through, just
- *   before tc redirects it to bh-ingress. (The netdev egress hook would be the obvious place, but packets that come from an
- *   IFB pass it by: the kernel marks them with nf_skip_egress, and so what one shaped container sends to another
- *   on the same bridge would take the sender's class.) */
-#include <bulkhead/compile.h>
+/* Caps to classes and ports. The rules that classify: shape_rules.c. */
+#include "compile_priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Minors of zones are the low half of their ids; those of containers come after, by the number of their first port:
@@ -19,9 +13,6 @@
  * promises of 4,096 classes make up what is above them. */
 #define PROMISE 4096
 
-#define SHAPE_CHAIN "shape"
-#define SHAPE_MAP "shape_in"
-#define POSTROUTING_PRIORITY 300	/* after everything that could still set it, before br_netfilter's last */
 
 /* What the host's class has, and what is promised out of it. */
 struct share {
@@ -33,7 +24,6 @@ struct share {
 
 struct compiling {
 	const struct bh_compile_input *in;
-	struct bh_ruleset *rules;
 	struct bh_shape *shape;
 	bool taken[CONTAINERS];
 	uint32_t members[FIRST_CONTAINER];	/* shaped ones, by zone */
@@ -164,6 +154,7 @@ static int add_ports(struct compiling *c, const struct shaped *s, uint32_t id)
 			return bh_fail(c->err, -ENOMEM, "no memory");
 		p->ifindex = a->port_ifindex;
 		memcpy(p->name, a->port, sizeof(p->name));
+		p->exempt = s->zone->exempt.n ? (size_t)(s->zone - c->in->policy->zones.v) + 1 : 0;
 		for (int d = 0; d < BH_DIRECTION_MAX; d++)
 			if (c->shape->present[d] && any_cap(s->zone, d))
 				p->class_id[d] = id;
@@ -249,6 +240,15 @@ static int add_host(struct compiling *c, enum bh_direction d)
 	return add_class(c, d, &k);
 }
 
+static int add_exempt(struct compiling *c)
+{
+	const struct bh_class k = {
+		.id = BH_CLASS_EXEMPT, .parent = BH_CLASS_ROOT, .rate_bps = BH_HOST_BPS, .ceil_bps = BH_HOST_BPS, .leaf = true,
+	};
+
+	return shape_has_exempt(c->shape, BH_INGRESS) ? add_class(c, BH_INGRESS, &k) : 0;
+}
+
 /* What nothing classifies is held by the lowest cap of its tree. */
 static int add_default(struct compiling *c, enum bh_direction d)
 {
@@ -284,92 +284,10 @@ static int make_shape(struct compiling *c)
 	for (int d = 0; r == 0 && d < BH_DIRECTION_MAX; d++)
 		if (c->shape->present[d])
 			r = add_default(c, d);
+	if (r == 0)
+		r = add_exempt(c);
 	bh_shape_sort(c->shape);
 	return r;
-}
-
-/* A rule of up to two statements; both belong to it afterwards. */
-static int add_rule(struct bh_chain *chain, const struct bh_stmt *a, const struct bh_stmt *b)
-{
-	struct bh_nft_rule rule = { 0 };
-
-	if (bh_vec_push(&rule.stmts, *a) < 0 || (b && bh_vec_push(&rule.stmts, *b) < 0) ||
-		bh_vec_push(&chain->rules, rule) < 0) {
-		bh_vec_clear(&rule.stmts);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int add_egress_chain(struct bh_table *t, const struct bh_shaped_port *p)
-{
-	const struct bh_stmt class = { .kind = BH_STMT_SET_PRIORITY, .number = p->class_id[BH_EGRESS] };
-	const struct bh_stmt fwd = { .kind = BH_STMT_FWD, .set = BH_IFB_EGRESS };
-	struct bh_chain *c = bh_vec_add(&t->chains);
-
-	if (!c)
-		return -ENOMEM;
-	snprintf(c->name, sizeof(c->name), "in_%d", p->ifindex);
-	c->hook = BH_HOOK_INGRESS;
-	c->policy = BH_ACCEPT;
-	memcpy(c->device, p->name, sizeof(c->device));
-	return add_rule(c, &class, &fwd);
-}
-
-static int add_egress_rules(struct compiling *c)
-{
-	struct bh_table *t = &c->rules->tables[BH_FAMILY_NETDEV];
-
-	t->present = c->shape->present[BH_EGRESS];
-	t->flags = t->present ? bh_table_flags(c->in->features) : 0;
-	bh_vec_foreach(p, &c->shape->ports)
-		if (p->class_id[BH_EGRESS] && add_egress_chain(t, p) < 0)
-			return bh_fail(c->err, -ENOMEM, "no memory");
-	return 0;
-}
-
-static int add_ingress_map(struct compiling *c, struct bh_set *set)
-{
-	snprintf(set->name, sizeof(set->name), "%s", SHAPE_MAP);
-	set->key[set->n_key++] = BH_OIFNAME;
-	set->data = BH_DATA_PRIORITY;
-	bh_vec_foreach(p, &c->shape->ports) {
-		struct bh_elem e = { .value = p->class_id[BH_INGRESS] };
-
-		if (!e.value)
-			continue;
-		memcpy(e.key, p->name, sizeof(p->name));
-		if (bh_vec_push(&set->elems, e) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int add_ingress_rules(struct compiling *c)
-{
-	const struct bh_stmt map = {
-		.kind = BH_STMT_MAP_PRIORITY, .fields = { BH_OIFNAME }, .n_fields = 1, .set = SHAPE_MAP,
-	};
-	const struct bh_stmt accept = { .kind = BH_STMT_VERDICT, .verdict = BH_ACCEPT };
-	struct bh_table *t = &c->rules->tables[BH_FAMILY_BRIDGE];
-	struct bh_chain *chain;
-	struct bh_set *set;
-
-	if (!c->shape->present[BH_INGRESS])
-		return 0;
-	set = bh_vec_add(&t->sets);
-	chain = bh_vec_add(&t->chains);
-	if (!set || !chain || add_ingress_map(c, set) < 0)
-		return bh_fail(c->err, -ENOMEM, "no memory");
-	t->present = true;
-	snprintf(chain->name, sizeof(chain->name), "%s", SHAPE_CHAIN);
-	chain->hook = BH_HOOK_POSTROUTING;
-	chain->priority = POSTROUTING_PRIORITY;
-	chain->policy = BH_ACCEPT;
-	/* Two rules: a look-up that misses ends its rule. */
-	if (add_rule(chain, &map, NULL) < 0 || add_rule(chain, &accept, NULL) < 0)
-		return bh_fail(c->err, -ENOMEM, "no memory");
-	return 0;
 }
 
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret,
@@ -381,13 +299,11 @@ int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *rules
 
 	if (!shape || !c)
 		return bh_fail(err, -ENOMEM, "no memory");
-	*c = (struct compiling){ .in = in, .rules = ruleset, .shape = shape, .err = err };
+	*c = (struct compiling){ .in = in, .shape = shape, .err = err };
 	if (in->policy->mode != BH_MODE_AUDIT)
 		r = make_shape(c);
-	if (r == 0)
-		r = add_egress_rules(c);
-	if (r == 0)
-		r = add_ingress_rules(c);
+	if (r == 0 && shape_rules(in, shape, ruleset) < 0)
+		r = bh_fail(err, -ENOMEM, "no memory");
 	if (r < 0)
 		return r;
 	bh_ruleset_sort(ruleset);

@@ -8,10 +8,12 @@
 
 /* The ladder of SPEC section 1: the lower wins, among equals the longer prefix. */
 enum rank {
+	RANK_ADDRESS,		/* what single addresses are, whatever holds them */
 	RANK_NETWORK,
 	RANK_ZONE,
 	RANK_METADATA,
 	RANK_LAN,
+	RANK_REST,
 };
 
 struct span {

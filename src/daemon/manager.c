@@ -94,7 +94,10 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 	else if (m->config.keep_error)
 		n = asprintf(&reason, "%s", m->config.keep_error);
 	else if (m->round.shape && (m->round.shape->missing[BH_EGRESS] || m->round.shape->missing[BH_INGRESS]))
-		n = asprintf(&reason, "bandwidth caps are not held: this kernel has no %s", m->features.ifb ? "HTB" : "IFB");
+		n = asprintf(&reason, "caps on %s%s%s are not held, everything else is: this kernel has no %s",
+			m->round.shape->missing[BH_EGRESS] ? "egress" : "",
+			m->round.shape->missing[BH_EGRESS] && m->round.shape->missing[BH_INGRESS] ? " and " : "",
+			m->round.shape->missing[BH_INGRESS] ? "ingress" : "", m->features.ifb ? "HTB (modprobe sch_htb)" : "IFB (modprobe ifb)");
 	else
 		degraded = false;
 	if (n < 0)

@@ -121,6 +121,27 @@ static const char *kind_name(const struct bh_zone_inst *inst, const struct bh_zo
 	}
 }
 
+/* What each container of a zone may have, and what no cap counts: only where there is such. 0 or -ENOMEM. */
+static int put_caps(json_t *o, const struct bh_zone *z)
+{
+	json_t *list;
+
+	if (!z)
+		return 0;
+	if ((z->container_rates.egress_bps || z->container_rates.ingress_bps) &&
+		json_object_set_new(o, "container_bandwidth", rates_json(&z->container_rates, &z->container_guarantees)) < 0)
+		return -ENOMEM;
+	if (z->exempt.n == 0)
+		return 0;
+	list = json_array();
+	bh_vec_foreach(ref, &z->exempt)
+		if (json_array_append_new(list, json_string(ref->name)) < 0) {
+			json_decref(list);
+			return -ENOMEM;
+		}
+	return json_object_set_new(o, "exempt", list) < 0 ? -ENOMEM : 0;
+}
+
 static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_ruleset *seen)
 {
 	const struct bh_placement *p = m->round.placement;
@@ -131,7 +152,7 @@ static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_r
 		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
 		rates_json(zone ? &zone->zone_rates : NULL, zone ? &zone->zone_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
 
-	if (o && put_counts(o, &counts) < 0) {
+	if (o && (put_counts(o, &counts) < 0 || put_caps(o, zone) < 0)) {
 		json_decref(o);
 		return NULL;
 	}

@@ -56,8 +56,28 @@ void bh_selector_free(struct bh_selector *s)
 	free(s);
 }
 
+bool bh_zone_has_cap(const struct bh_zone *z)
+{
+	return z->container_rates.egress_bps || z->container_rates.ingress_bps || z->zone_rates.egress_bps || z->zone_rates.ingress_bps;
+}
+
+void bh_zone_ref_clear(struct bh_zone_ref *ref)
+{
+	free(ref->name);
+	free(ref->value);
+	ref->name = ref->value = NULL;
+}
+
+static void refs_clear(struct bh_zone_ref *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		bh_zone_ref_clear(&v[i]);
+	free(v);
+}
+
 static void zone_clear(struct bh_zone *z)
 {
+	refs_clear(z->exempt.v, z->exempt.n);
 	free(z->name);
 	free(z->description);
 	bh_selector_free(z->select);
@@ -65,15 +85,6 @@ static void zone_clear(struct bh_zone *z)
 	bh_vec_clear(&z->forwards);
 	bh_vec_clear(&z->cidrs);
 	bh_strv_clear(&z->interfaces);
-}
-
-static void refs_clear(struct bh_zone_ref *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(v[i].name);
-		free(v[i].value);
-	}
-	free(v);
 }
 
 static void rules_clear(struct bh_rule *v, size_t n)

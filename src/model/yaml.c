@@ -65,7 +65,7 @@ void bh_yaml_put_text(struct bh_buf *out, const char *text)
 	bh_buf_puts(out, "\"");
 }
 
-static void put_refs(struct bh_buf *out, const char *name, const struct bh_zone_ref *v, size_t n)
+void bh_yaml_put_refs(struct bh_buf *out, const char *name, const struct bh_zone_ref *v, size_t n)
 {
 	bh_buf_printf(out, "%s: %s", name, n > 1 ? "[" : "");
 	for (size_t i = 0; i < n; i++) {
@@ -88,9 +88,9 @@ void bh_yaml_put_rule(struct bh_buf *out, const struct bh_rule *rule, bool is_ex
 	char text[BH_PORT_TEXT];
 
 	bh_buf_puts(out, "  - {");
-	put_refs(out, "from", rule->from.v, rule->from.n);
+	bh_yaml_put_refs(out, "from", rule->from.v, rule->from.n);
 	bh_buf_puts(out, ", ");
-	put_refs(out, "to", rule->to.v, rule->to.n);
+	bh_yaml_put_refs(out, "to", rule->to.v, rule->to.n);
 	for (size_t i = 0; i < rule->ports.n; i++)
 		bh_buf_printf(out, "%s%s", i ? ", " : ", ports: [", bh_port_text(&rule->ports.v[i], text));
 	bh_buf_puts(out, rule->ports.n ? "]" : "");

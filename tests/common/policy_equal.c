@@ -46,6 +46,11 @@ static bool rates_equal(const struct bh_rates *a, const struct bh_rates *b)
 	return a->egress_bps == b->egress_bps && a->ingress_bps == b->ingress_bps;
 }
 
+static bool ref_equal(const struct bh_zone_ref *a, const struct bh_zone_ref *b)
+{
+	return bh_streq(a->name, b->name) && bh_streq(a->value, b->value) && a->zone == b->zone && a->builtin == b->builtin;
+}
+
 static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
 {
 	return bh_streq(a->name, b->name) && bh_streq(a->description, b->description) && a->kind == b->kind &&
@@ -55,13 +60,8 @@ static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
 		rates_equal(&a->zone_rates, &b->zone_rates) &&
 		rates_equal(&a->container_guarantees, &b->container_guarantees) &&
 		rates_equal(&a->zone_guarantees, &b->zone_guarantees) && a->conn_max == b->conn_max && a->conn_new == b->conn_new &&
-		a->conn_new_per_minute == b->conn_new_per_minute && EACH(&a->forwards, &b->forwards, prefix_equal) &&
+		EACH(&a->exempt, &b->exempt, ref_equal) && a->conn_new_per_minute == b->conn_new_per_minute && EACH(&a->forwards, &b->forwards, prefix_equal) &&
 		EACH(&a->cidrs, &b->cidrs, prefix_equal) && EACH(&a->interfaces, &b->interfaces, text_equal);
-}
-
-static bool ref_equal(const struct bh_zone_ref *a, const struct bh_zone_ref *b)
-{
-	return bh_streq(a->name, b->name) && bh_streq(a->value, b->value) && a->zone == b->zone && a->builtin == b->builtin;
 }
 
 static bool port_equal(const struct bh_port *a, const struct bh_port *b)

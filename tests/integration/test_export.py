@@ -18,7 +18,7 @@ mode: enforce
 zones:
   web:
     select: {labels: {tier: web}}
-    bandwidth: {container: {egress: 50mbit, ingress: 50mbit}, zone: {egress: 200mbit}}
+    bandwidth: {container: {egress: 50mbit, ingress: 50mbit}, zone: {egress: 200mbit}, exempt: [lan, office]}
     connections: {max: 100, new: 50/minute}
   api: {select: {labels: {tier: api}}, mode: audit}
   db: {select: {labels: {tier: db}}, forwards: [10.8.0.0/24]}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shaper VERB: src/tc and core's shaping on the namespace that it is started in, for tests/netns/test_shape.py.
  * What is wanted comes on stdin, a line each: `zone NAME CONTAINER_EGRESS CONTAINER_INGRESS ZONE_EGRESS ZONE_INGRESS` in
- * bit/s (0: none), then `guarantee ZONE` with the same four, `host EGRESS INGRESS`, `member ZONE PORT…`, maybe `audit` or
- * `mask ifb|htb`.
+ * bit/s (0: none), then `guarantee ZONE` with the same four, `addresses ZONE PREFIX…`, `exempt ZONE NAME…`, `host EGRESS INGRESS`,
+ * `member ZONE PORT…`, maybe `audit` or `mask ifb|htb`. The bridges br-1 and br-2 are container networks.
  *   apply    makes it so, trees before rules before what goes, and says "in sync" when that is read back, or the plan that is left
  *   rules    prints the nft rules that classify
  *   check    prints "equal" or "differs", the wanted and the seen text
@@ -25,6 +25,7 @@ struct wish {
 	struct bh_container containers[64];
 	struct bh_endpoint endpoint;
 	struct bh_network network;
+	struct bh_inventory inventory;
 	struct bh_features features;
 	size_t n;
 };
@@ -41,8 +42,14 @@ static void wish_free(struct wish *w)
 		bh_vec_clear(&m->attachments);
 	bh_vec_foreach(i, &w->placement.insts)
 		free(i->name);
-	bh_vec_foreach(z, &w->policy.zones)
+	bh_vec_foreach(z, &w->policy.zones) {
+		bh_vec_foreach(ref, &z->exempt)
+			bh_zone_ref_clear(ref);
+		bh_vec_clear(&z->exempt);
+		bh_vec_clear(&z->cidrs);
 		free(z->name);
+	}
+	bh_vec_clear(&w->inventory.networks);
 	bh_vec_clear(&w->placement.members);
 	bh_vec_clear(&w->placement.insts);
 	bh_vec_clear(&w->policy.zones);
@@ -73,6 +80,46 @@ static int add_guarantee(struct wish *w, const char *name, const char *rates)
 		-EINVAL;
 }
 
+static int add_addresses(struct wish *w, const char *name, char *prefixes)
+{
+	int i = bh_policy_find_zone(&w->policy, name);
+	struct bh_zone *z = i < 0 ? NULL : &w->policy.zones.v[i];
+	struct bh_prefix p;
+
+	for (char *t = strtok(prefixes, " "); z && t; t = strtok(NULL, " "))
+		if (bh_prefix_parse(t, &p) < 0 || bh_vec_push(&z->cidrs, p) < 0)
+			return -EINVAL;
+	return z ? 0 : -EINVAL;
+}
+
+static int add_exempt(struct wish *w, const char *name, char *names)
+{
+	int i = bh_policy_find_zone(&w->policy, name);
+	struct bh_zone *z = i < 0 ? NULL : &w->policy.zones.v[i];
+
+	for (char *t = strtok(names, " "); z && t; t = strtok(NULL, " ")) {
+		struct bh_zone_ref ref = { .zone = bh_policy_find_zone(&w->policy, t), .builtin = bh_builtin_from_name(t) };
+
+		if ((ref.zone < 0 && ref.builtin == BH_BUILTIN_NONE) || !(ref.name = strdup(t)) || bh_vec_push(&z->exempt, ref) < 0)
+			return -EINVAL;
+	}
+	return z ? 0 : -EINVAL;
+}
+
+static int add_networks(struct wish *w)
+{
+	static char *const bridges[] = { (char *)"br-1", (char *)"br-2" };
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(bridges); i++) {
+		struct bh_network *n = bh_vec_add(&w->inventory.networks);
+
+		if (!n)
+			return -ENOMEM;
+		n->bridge = bridges[i];
+	}
+	return 0;
+}
+
 static int add_member(struct wish *w, const struct bh_host *host, const char *zone, char *ports)
 {
 	struct bh_member *m = bh_vec_add(&w->placement.members);
@@ -99,7 +146,7 @@ static int add_member(struct wish *w, const struct bh_host *host, const char *zo
 static int read_wish(struct wish *w, const struct bh_host *host, FILE *in)
 {
 	char line[512], name[64], rest[256];
-	int r = 0;
+	int r = add_networks(w);
 
 	w->policy.mode = BH_MODE_ENFORCE;
 	w->features = (struct bh_features){ .ifb = true, .htb = true };
@@ -108,6 +155,10 @@ static int read_wish(struct wish *w, const struct bh_host *host, FILE *in)
 			r = add_zone(w, name, rest);
 		else if (sscanf(line, "guarantee %63s %255[^\n]", name, rest) == 2)
 			r = add_guarantee(w, name, rest);
+		else if (sscanf(line, "addresses %63s %255[^\n]", name, rest) == 2)
+			r = add_addresses(w, name, rest);
+		else if (sscanf(line, "exempt %63s %255[^\n]", name, rest) == 2)
+			r = add_exempt(w, name, rest);
 		else if (sscanf(line, "host %" SCNu64 " %" SCNu64, &w->policy.host_rates.egress_bps,
 			&w->policy.host_rates.ingress_bps) == 2)
 			r = 0;
@@ -204,6 +255,7 @@ static int shape(const char *verb, struct bh_tc *tc, const struct bh_host *host)
 		return die("stdin", NULL);
 	in = (struct bh_compile_input){
 		.policy = &w->policy, .host = host, .placement = &w->placement, .features = &w->features,
+		.inventory = &w->inventory,
 	};
 	if (bh_compile_shape(&in, rules, &wanted, &err) < 0)
 		return die("compile", &err);

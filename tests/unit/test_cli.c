@@ -192,6 +192,29 @@ static void test_status_text(void **state)
 	}
 }
 
+static void test_status_text_of_caps(void **state)
+{
+	json_t *doc = document(1, "enforcing", true, "web"), *zone = json_array_get(json_object_get(doc, "zones"), 0), *exempt = json_array();
+	char *text;
+
+	(void)state;
+	text = draw(doc, BH_VIEW_ZONES, false);
+	assert_null(strstr(text, "web: "));
+	free(text);
+	json_object_set_new(json_object_get(zone, "bandwidth"), "egress_guarantee_bps", json_integer(50000000));
+	json_object_set_new(zone, "container_bandwidth", json_pack("{s:i, s:n, s:n, s:i}", "egress_bps", 1000000, "ingress_bps",
+		"egress_guarantee_bps", "ingress_guarantee_bps", 500000));
+	for (int i = 0; i < 12; i++)
+		json_array_append_new(exempt, json_string(i ? "a-zone-with-a-rather-long-name1" : "lan"));
+	json_object_set_new(zone, "exempt", exempt);
+	text = draw(doc, BH_VIEW_ALL, false);
+	assert_non_null(strstr(text, "\nweb: is guaranteed 50M/-\n"));
+	assert_non_null(strstr(text, "\nweb: each container is guaranteed -/500k\n"));
+	assert_non_null(strstr(text, "\nweb: no cap counts what goes to or comes from lan,\na-zone-with-a-rather-long-name1,"));
+	free(text);
+	json_decref(doc);
+}
+
 static void test_status_exit(void **state)
 {
 	static const struct {
@@ -294,7 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_no_daemon),
-		cmocka_unit_test(test_status_text),
+		cmocka_unit_test(test_status_text), cmocka_unit_test(test_status_text_of_caps),
 		cmocka_unit_test(test_status_exit),
 		cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_problems_first),

@@ -18,7 +18,7 @@
 
 static const char good[] = "version: 1\nmode: enforce\nzones:\n"
 			   "  web: {description: d, select: {labels: {tier: [web, w]}, not: {any: [{name: a}, {image: b}]}}}\n"
-			   "  project: {per: \"label:x\", mode: audit, bandwidth: {zone: {egress: 1mbit}}}\n"
+			   "  project: {per: \"label:x\", mode: audit, bandwidth: {exempt: [lan, host], zone: {egress: 1mbit}}}\n"
 			   "  office: {cidrs: [10.0.0.0/8, 192.0.2.0/24]}\n"
 			   "  vpn: {interfaces: [\"wg*\", eth7]}\n"
 			   "allow:\n"

@@ -21,7 +21,7 @@
 
 #define CONFIG                                                                                     \
 	"version: 1\nmode: enforce\nzones:\n"                                                      \
-	"  web: {select: {labels: {tier: web}}, bandwidth: {container: {egress: 10mbit, ingress: 10mbit}}}\n" \
+	"  web: {select: {labels: {tier: web}}, bandwidth: {container: {egress: 10mbit, ingress: 10mbit}, exempt: lan}}\n" \
 	"  project: {per: \"label:project\"}\nallow:\n  - {from: host, to: web, ports: [tcp/80]}\n  - {from: project, to: project}\n"
 #define BRIDGE "br-0123456789ab"
 #define BRIDGE_INDEX 7

@@ -18,6 +18,8 @@ struct world {
 	struct bh_policy policy;
 	struct bh_placement placement;
 	struct bh_features features;
+	struct bh_host host;
+	struct bh_inventory inventory;
 	struct bh_ruleset *rules;
 	struct bh_shape *shape;
 	struct bh_error err;
@@ -52,7 +54,14 @@ static int teardown(void **state)
 		bh_vec_clear(&m->attachments);
 	bh_vec_clear(&w->placement.members);
 	bh_vec_clear(&w->placement.insts);
+	bh_vec_foreach(z, &w->policy.zones) {
+		bh_vec_clear(&z->exempt);
+		bh_vec_clear(&z->cidrs);
+		bh_vec_clear(&z->forwards);
+	}
 	bh_vec_clear(&w->policy.zones);
+	bh_vec_clear(&w->host.links);
+	bh_vec_clear(&w->host.addrs);
 	free(w);
 	return 0;
 }
@@ -62,6 +71,7 @@ static size_t zone(struct world *w, struct bh_rates container, struct bh_rates a
 	struct bh_zone *z = bh_vec_add(&w->policy.zones);
 	struct bh_zone_inst *i = bh_vec_add(&w->placement.insts);
 
+	z->name = (char *)"z";
 	z->container_rates = container;
 	z->zone_rates = all;
 	i->name = (char *)"z";
@@ -90,7 +100,8 @@ static size_t member(struct world *w, size_t inst, int ifindex)
 
 static int compile(struct world *w)
 {
-	const struct bh_compile_input in = { .policy = &w->policy, .placement = &w->placement, .features = &w->features };
+	const struct bh_compile_input in = { .policy = &w->policy, .placement = &w->placement, .features = &w->features,
+		.host = &w->host, .inventory = &w->inventory };
 
 	clear_result(w);
 	w->rules = calloc(1, sizeof(*w->rules));
@@ -333,6 +344,188 @@ static void test_rules(void **state)
 		"}\n");
 }
 
+static void exempt(struct world *w, size_t zone, const char *name, enum bh_builtin b, int of)
+{
+	struct bh_zone_ref *ref = bh_vec_add(&w->policy.zones.v[zone].exempt);
+
+	*ref = (struct bh_zone_ref){ .name = (char *)name, .zone = of, .builtin = b };
+}
+
+static struct bh_prefix prefix(const char *text)
+{
+	struct bh_prefix p;
+
+	assert_int_equal(bh_prefix_parse(text, &p), 0);
+	return p;
+}
+
+/* ADDRESS/LEN of a link of this host. */
+static void host_addr(struct world *w, int ifindex, const char *name, enum bh_link_kind kind, const char *addr, uint8_t len)
+{
+	struct bh_link *l = bh_vec_add(&w->host.links);
+	struct bh_local_addr *a = bh_vec_add(&w->host.addrs);
+
+	*l = (struct bh_link){ .ifindex = ifindex, .kind = kind };
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	*a = (struct bh_local_addr){ .ifindex = ifindex, .prefix = prefix(strchr(addr, ':') ? "::/128" : "0.0.0.0/32") };
+	assert_int_equal(bh_addr_parse(addr, &a->prefix.addr), 0);
+	a->prefix.len = len;
+}
+
+static void assert_set(const struct world *w, enum bh_family f, const char *name, const char *expected)
+{
+	const struct bh_set *s = bh_table_set(&w->rules->tables[f], name);
+	_cleanup_buf_ struct bh_buf b = { 0 };
+
+	assert_non_null(s);
+	bh_vec_foreach(e, &s->elems) {
+		bh_buf_puts(&b, e == s->elems.v ? "" : " ");
+		bh_elem_print(s, e, &b);
+	}
+	assert_string_equal(b.s ? b.s : "", expected);
+}
+
+static void test_exempt_rules(void **state)
+{
+	struct world *w = *state;
+	_cleanup_buf_ struct bh_buf b = { 0 };
+	size_t z = zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 }), office = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 0 });
+
+	w->policy.zones.v[1].name = (char *)"office";
+	assert_int_equal(bh_vec_push(&w->policy.zones.v[1].cidrs, prefix("203.0.113.0/24")), 0);
+	member(w, z, 5);
+	member(w, zone(w, (struct bh_rates){ MBIT, MBIT }, (struct bh_rates){ 0 }), 6);
+	exempt(w, 0, "office", BH_BUILTIN_NONE, (int)office);
+	assert_int_equal(compile(w), 0);
+	assert_int_equal(bh_ruleset_print(w->rules, &b), 0);
+	assert_string_equal(b.s,
+		"table bridge bulkhead {\n"
+		"\tset exempt4_0_z {\n"
+		"\t\ttype ipv4_addr; flags interval;\n"
+		"\t\telements = { 203.0.113.0/24 }\n"
+		"\t}\n"
+		"\tset exempt6_0_z { type ipv6_addr; flags interval; }\n"
+		"\tmap shape_exempt {\n"
+		"\t\ttype ifname : verdict;\n"
+		"\t\telements = { \"veth5\" : goto exempt_0_z }\n"
+		"\t}\n"
+		"\tmap shape_in {\n"
+		"\t\ttype ifname : classid;\n"
+		"\t\telements = { \"veth5\" : bb:4005, \"veth6\" : bb:4006 }\n"
+		"\t}\n"
+		"\n"
+		"\tchain exempt_0_z {\n"
+		"\t\tip saddr @exempt4_0_z meta priority set bb:fffc\n"
+		"\t\tip6 saddr @exempt6_0_z meta priority set bb:fffc\n"
+		"\t\taccept\n"
+		"\t}\n"
+		"\n"
+		"\tchain shape {\n"
+		"\t\ttype filter hook postrouting priority 300; policy accept;\n"
+		"\t\tmeta priority set oifname map @shape_in\n"
+		"\t\toifname vmap @shape_exempt\n"
+		"\t\taccept\n"
+		"\t}\n"
+		"}\n"
+		"\n"
+		"table netdev bulkhead {\n"
+		"\tset exempt4_0_z {\n"
+		"\t\ttype ipv4_addr; flags interval;\n"
+		"\t\telements = { 203.0.113.0/24 }\n"
+		"\t}\n"
+		"\tset exempt6_0_z { type ipv6_addr; flags interval; }\n"
+		"\n"
+		"\tchain in_5 {\n"
+		"\t\ttype filter hook ingress device \"veth5\" priority filter; policy accept;\n"
+		"\t\tip daddr @exempt4_0_z accept\n"
+		"\t\tip6 daddr @exempt6_0_z accept\n"
+		"\t\tmeta priority set bb:4005 fwd to \"bh-egress\"\n"
+		"\t}\n"
+		"\n"
+		"\tchain in_6 {\n"
+		"\t\ttype filter hook ingress device \"veth6\" priority filter; policy accept;\n"
+		"\t\tmeta priority set bb:4006 fwd to \"bh-egress\"\n"
+		"\t}\n"
+		"}\n");
+	assert_int_equal(bh_ruleset_prove(w->rules, &w->err), 0);
+	assert_null(bh_shape_class(w->shape, BH_EGRESS, BH_CLASS_EXEMPT));
+	assert_int_equal(bh_shape_class(w->shape, BH_INGRESS, BH_CLASS_EXEMPT)->ceil_bps, BH_HOST_BPS);
+	assert_int_equal(bh_shape_class(w->shape, BH_INGRESS, BH_CLASS_DEFAULT)->ceil_bps, MBIT);
+	bh_shape_withdraw(w->rules);
+	assert_int_equal(w->rules->tables[BH_FAMILY_NETDEV].sets.n, 0);
+}
+
+/* A direction without a cap has nothing to exempt from; the zone's containers may be without ports. */
+static void test_exempt_only_where_there_is_a_cap(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 });
+
+	exempt(w, 0, "lan", BH_BUILTIN_LAN, -1);
+	member(w, z, 0);
+	assert_int_equal(compile(w), 0);
+	assert_shape(w, "");
+	member(w, z, 5);
+	assert_int_equal(compile(w), 0);
+	assert_false(w->rules->tables[BH_FAMILY_BRIDGE].present);
+	assert_non_null(bh_table_set(&w->rules->tables[BH_FAMILY_NETDEV], "exempt4_0_z"));
+	w->policy.zones.v[0].container_rates = (struct bh_rates){ 0, MBIT };
+	assert_int_equal(compile(w), 0);
+	assert_false(w->rules->tables[BH_FAMILY_NETDEV].present);
+	assert_non_null(bh_table_set(&w->rules->tables[BH_FAMILY_BRIDGE], "exempt4_0_z"));
+	w->features.ifb = false;
+	assert_int_equal(compile(w), 0);
+	assert_null(bh_table_set(&w->rules->tables[BH_FAMILY_BRIDGE], "exempt4_0_z"));
+	w->features.ifb = true;
+	w->policy.mode = BH_MODE_AUDIT;
+	assert_int_equal(compile(w), 0);
+	assert_null(bh_table_set(&w->rules->tables[BH_FAMILY_BRIDGE], "exempt4_0_z"));
+}
+
+/* Who is at an address is what the rules say; where a container could be is never exempt. */
+static void test_exempt_addresses(void **state)
+{
+	struct world *w = *state;
+	size_t z = zone(w, (struct bh_rates){ MBIT, 0 }, (struct bh_rates){ 0 }), office = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 0 });
+	size_t router = zone(w, (struct bh_rates){ 0 }, (struct bh_rates){ 0 });
+
+	assert_int_equal(bh_vec_push(&w->policy.zones.v[office].cidrs, prefix("192.168.8.0/24")), 0);
+	assert_int_equal(bh_vec_push(&w->policy.zones.v[router].forwards, prefix("10.8.0.0/24")), 0);
+	host_addr(w, 2, "eth0", BH_LINK_OTHER, "198.51.100.7", 24);
+	host_addr(w, 3, "docker0", BH_LINK_BRIDGE, "172.17.0.1", 16);
+	host_addr(w, 4, "docker0", BH_LINK_BRIDGE, "fe80::1", 64);
+	member(w, z, 5);
+	exempt(w, 0, "lan", BH_BUILTIN_LAN, -1);
+	assert_int_equal(compile(w), 0);
+	assert_set(w, BH_FAMILY_NETDEV, "exempt4_0_z", "10.0.0.0/13 10.8.1.0-10.255.255.255 100.64.0.0-100.100.100.199 "
+		"100.100.100.201-100.127.255.255 172.16.0.0/16 172.18.0.0-172.31.255.255 192.168.0.0/21 "
+		"192.168.9.0-192.168.255.255 198.51.100.0-198.51.100.6 198.51.100.8-198.51.100.255");
+	/* no fe80::/10: on each bridge that is other containers; no fd00:ec2::254, which is metadata's */
+	assert_set(w, BH_FAMILY_NETDEV, "exempt6_0_z", "fc00::-fd00:ec2::253 fd00:ec2::255-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	w->policy.zones.v[0].exempt.n = 0;
+	exempt(w, 0, "host", BH_BUILTIN_HOST, -1);
+	exempt(w, 0, "metadata", BH_BUILTIN_METADATA, -1);
+	assert_int_equal(compile(w), 0);
+	assert_set(w, BH_FAMILY_NETDEV, "exempt4_0_z", "100.100.100.200 168.63.129.16 169.254.0.0/16 172.17.0.1 198.51.100.7");
+	assert_set(w, BH_FAMILY_NETDEV, "exempt6_0_z", "fd00:ec2::254 fe80::1");
+	w->policy.zones.v[0].exempt.n = 0;
+	exempt(w, 0, "internet", BH_BUILTIN_INTERNET, -1);
+	assert_int_equal(compile(w), 0);
+	assert_set(w, BH_FAMILY_NETDEV, "exempt4_0_z", "1.0.0.0-9.255.255.255 11.0.0.0-100.63.255.255 100.128.0.0-168.63.129.15 "
+		"168.63.129.17-169.253.255.255 169.255.0.0-172.15.255.255 172.32.0.0-192.167.255.255 192.169.0.0-198.51.99.255 "
+		"198.51.101.0-223.255.255.255 240.0.0.0-255.255.255.254");
+	/* world is both; what touches is one */
+	w->policy.zones.v[0].exempt.n = 0;
+	exempt(w, 0, "world", BH_BUILTIN_WORLD, -1);
+	exempt(w, 0, "z", BH_BUILTIN_NONE, (int)office);
+	assert_int_equal(compile(w), 0);
+	assert_set(w, BH_FAMILY_NETDEV, "exempt4_0_z", "1.0.0.0-10.7.255.255 10.8.1.0-100.100.100.199 100.100.100.201-168.63.129.15 "
+		"168.63.129.17-169.253.255.255 169.255.0.0-172.16.255.255 172.18.0.0-198.51.100.6 198.51.100.8-223.255.255.255 "
+		"240.0.0.0-255.255.255.254");
+	assert_set(w, BH_FAMILY_NETDEV, "exempt6_0_z", "::-fd00:ec2::253 fd00:ec2::255-fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+		"fec0::/10");
+}
+
 static void test_withdraw(void **state)
 {
 	struct world *w = *state;
@@ -438,6 +631,7 @@ int main(void)
 		T(test_container_cap_above_the_zone),
 		T(test_two_networks_one_budget), T(test_others_keep_their_class), T(test_nothing_to_shape),
 		T(test_missing_kernel_pieces_are_told), T(test_tiny_and_large_rates), T(test_too_many_zones), T(test_rules), T(test_withdraw),
+		T(test_exempt_rules), T(test_exempt_only_where_there_is_a_cap), T(test_exempt_addresses),
 		T(test_equal), T(test_union_keeps_both), T(test_fake_door),
 	};
 
