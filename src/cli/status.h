@@ -22,4 +22,7 @@ int bh_status_exit(const json_t *doc);
  * by what the tables call them. -EPERM when not root, -ENOENT when the kernel holds none of our tables. */
 int bh_status_from_kernel(json_t **ret, struct bh_error *err);
 
+/* status_hand.c: overrides, and the configuration that waits to be confirmed; nothing when there are none. */
+void bh_status_hand(struct bh_writer *w, const json_t *doc);
+
 #endif

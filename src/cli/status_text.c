@@ -339,6 +339,7 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	size_t rules = json_array_size(json_object_get(doc, "rules"));
 
 	put_mode(w, doc);
+	bh_status_hand(w, doc);
 	put_problems(w, doc);
 	if (*view == BH_VIEW_ALL)
 		put_health(w, doc);

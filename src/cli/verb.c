@@ -15,7 +15,8 @@ static const struct bh_verb VERBS[] = {
 	{ "test", "[FILE]", "which zone may open what on which, and do the expectations hold", 0, 1, bh_verb_test },
 	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
 	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 0, 3, bh_verb_explain },
-	{ "reload", "", "load the configuration again, or refuse it", 0, 0, bh_verb_reload },
+	{ "reload", "", "load the configuration again, or refuse it", 1u << BH_OPTION_CONFIRM, 0, bh_verb_reload },
+	{ "confirm", "", "keep what reload --confirm has loaded", 0, 0, bh_verb_confirm },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };
@@ -32,6 +33,8 @@ static const struct option OPTIONS[] = {
 	{ "watch", no_argument, NULL, BH_OPTION_WATCH },
 	{ "nft", no_argument, NULL, BH_OPTION_NFT },
 	{ "docker", required_argument, NULL, BH_OPTION_DOCKER },
+	{ "confirm", required_argument, NULL, BH_OPTION_CONFIRM },
+	{ "for", required_argument, NULL, BH_OPTION_FOR },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -42,6 +45,8 @@ static const struct option OPTIONS[] = {
 
 /* What the value of an option is called, NULL where it takes none. */
 static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
+	[BH_OPTION_CONFIRM] = "TIME",
+	[BH_OPTION_FOR] = "TIME",
 	[BH_OPTION_WATCH] = NULL,
 	[BH_OPTION_NFT] = NULL,
 	[BH_OPTION_DOCKER] = "SOCKET",

@@ -23,6 +23,8 @@ enum bh_option {
 	BH_OPTION_WATCH,
 	BH_OPTION_NFT,
 	BH_OPTION_DOCKER,
+	BH_OPTION_CONFIRM,
+	BH_OPTION_FOR,
 	BH_OPTION_MAX,
 };
 
@@ -48,6 +50,7 @@ int bh_verb_status(struct bh_cli *cli);
 int bh_verb_check(struct bh_cli *cli);
 int bh_verb_plan(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
+int bh_verb_confirm(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
@@ -67,6 +70,12 @@ int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int time
 struct bh_diags;
 struct bh_expect_failures;
 json_t *bh_diags_json(const struct bh_diags *diags, const struct bh_expect_failures *failures);
+
+/* The value of option O, which was given, in seconds: 1 to MAX. BH_EXIT_OK, or the exit code with the error told. */
+int bh_cli_duration(struct bh_cli *cli, enum bh_option o, uint64_t max, uint64_t *ret);
+/* "1h30m", the two largest units. */
+#define BH_DURATION_TEXT 48
+const char *bh_duration_text(uint64_t seconds, char buf[BH_DURATION_TEXT]);
 
 /* The main file at PATH and its conf.d as the argument "config" of a request (see bh_given_policy() of the daemon): read with the rights of who
  * asks, and only if it is valid. BH_EXIT_OK with a new reference, or the exit code with everything said on ERR. */

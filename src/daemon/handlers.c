@@ -19,16 +19,23 @@ static void handle_status(struct bh_manager *m, struct bh_control_call *call, co
 
 static json_t *reload_answer(const struct bh_manager *m, bool loaded, const char *error)
 {
-	return json_pack("{s:i, s:b, s:s, s:s?, s:s?, s:o}", "version", 1, "loaded", loaded, "state", bh_manager_state(m, NULL),
-		"diagnostics", m->reload_diagnostics, "error", error, "ended", loaded ? bh_json_endings(&m->endings) : json_null());
+	return json_pack("{s:i, s:b, s:s, s:s?, s:s?, s:o, s:I}", "version", 1, "loaded", loaded, "state", bh_manager_state(m, NULL),
+		"diagnostics", m->reload_diagnostics, "error", error, "ended", loaded ? bh_json_endings(&m->endings) : json_null(),
+		"confirm_within", (json_int_t)bh_probation_left(m));
 }
 
 static void handle_reload(struct bh_manager *m, struct bh_control_call *call, const json_t *request)
 {
-	(void)request;
+	const json_t *confirm = json_object_get(request, "confirm");
+	json_int_t seconds = json_integer_value(confirm);
+
+	if (confirm && (seconds < 1 || (uint64_t)seconds > BH_CONFIRM_MAX_USEC / 1000000)) {
+		bh_control_refuse(call, "usage", "the time to confirm is one second to a day");
+		return;
+	}
 	free(m->reload_diagnostics);
 	m->reload_diagnostics = NULL;
-	if (bh_manager_reload(m, &m->reload_diagnostics) < 0) {
+	if ((confirm ? bh_manager_try(m, (uint64_t)seconds * 1000000, &m->reload_diagnostics) : bh_manager_reload(m, &m->reload_diagnostics)) < 0) {
 		bh_control_reply(call, reload_answer(m, false, m->config.error ? m->config.error : "out of memory"));
 		return;
 	}
@@ -64,6 +71,7 @@ static const struct {
 	{ "explain", BH_RIGHT_READ, bh_handle_explain },
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
 	{ "plan", BH_RIGHT_READ, bh_handle_plan },
+	{ "confirm", BH_RIGHT_WRITE, bh_handle_confirm },
 };
 
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

@@ -409,7 +409,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 void bh_manager_free(struct bh_manager *m)
 {
 	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
-		&m->interrupt, &m->nflog_io, &m->tell };
+		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);
@@ -432,6 +432,7 @@ void bh_manager_free(struct bh_manager *m)
 	bh_seen_clear(&m->seen);
 	bh_memory_clear(&m->memory);
 	bh_policy_free(m->config.policy);
+	bh_policy_free(m->probation.before);
 	free(m->config.error);
 	free(m->config.reason);
 	free(m->config.keep_error);

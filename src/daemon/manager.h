@@ -93,6 +93,16 @@ struct bh_config_state {
 	uint64_t loaded_usec;		/* when the policy was loaded, realtime; 0 never */
 };
 
+/* confirm.c: what is loaded for a time, and goes back by itself unless it is confirmed. */
+struct bh_probation {
+	bool on;
+	struct bh_policy *before;	/* what it goes back to; NULL: the skeleton alone */
+	uint64_t end_usec;		/* CLOCK_BOOTTIME */
+	sd_event_source *timer;
+};
+#define BH_CONFIRM_MAX_USEC (24ull * 3600 * 1000000)
+#define BH_UNCONFIRMED "it was not confirmed in time, the configuration before is in force: bulkhead reload loads it for good"
+
 /* Which zone was logged for a container. */
 struct bh_told {
 	char *id, *zone;
@@ -149,6 +159,7 @@ struct bh_manager {
 
 	BH_VEC(struct bh_source *) sources;
 	struct bh_config_state config;
+	struct bh_probation probation;
 	struct bh_memory memory;
 
 	struct bh_round round;		/* the last one built */
@@ -254,6 +265,19 @@ int bh_manager_load_first(struct bh_manager *m);
 /* Loads the file and makes it the policy, or changes nothing: *RET_DIAGNOSTICS is what there is to say (may stay NULL). 0, or -EINVAL
  * and the like with config.error set. */
 int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics);
+/* The same until it is confirmed, USEC long at most. */
+int bh_manager_try(struct bh_manager *m, uint64_t usec, char **ret_diagnostics);
+/* BEFORE (taken over; NULL: the skeleton) is in force again. The kernel gets it with the next look. */
+void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before);
+/* confirm.c: before POLICY is taken, for USEC (0: for good, unless something waits to be confirmed): whether going back would work, also after a
+ * crash. 0; -errno with ERR, and nothing has changed. */
+int bh_probation_prepare(struct bh_manager *m, const struct bh_policy *policy, uint64_t usec, struct bh_error *err);
+/* POLICY was taken; OLD (taken over) was in force before. Whether what is in force waits to be confirmed. */
+bool bh_probation_take(struct bh_manager *m, uint64_t usec, struct bh_policy *old);
+void bh_probation_end(struct bh_manager *m);
+/* Seconds left, rounded up; 0: nothing waits. */
+uint64_t bh_probation_left(const struct bh_manager *m);
+void bh_handle_confirm(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 /* The kernel holds the policy: it is the last good one from now on. */
 void bh_manager_keep(struct bh_manager *m);
 

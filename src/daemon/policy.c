@@ -96,16 +96,18 @@ void bh_manager_keep(struct bh_manager *m)
 	BH_FAULT("state-after");
 }
 
-/* POLICY is in force from now on. What was built from the old one points into it and goes first. */
-static void adopt(struct bh_manager *m, struct bh_policy *policy)
+/* POLICY is in force from now on. What was built from the old one points into it and goes first. The old one is the caller's. */
+static struct bh_policy *adopt(struct bh_manager *m, struct bh_policy *policy)
 {
+	struct bh_policy *old = m->config.policy;
+
 	bh_round_clear(&m->round);
 	m->verified = false;
-	bh_policy_free(m->config.policy);
 	m->config.policy = policy;
 	m->config.loaded_usec = bh_now_usec(CLOCK_REALTIME);
 	m->config.keep_due = false;
 	BH_FAULT("config-adopted");
+	return old;
 }
 
 /* The file's policy, if it is read and compiled (to *RET_TRIAL); otherwise *RET_ERROR (NULL: out of memory). */
@@ -133,32 +135,25 @@ static struct bh_policy *last_good(struct bh_manager *m, struct bh_round *ret_tr
 	return r == 0 ? bh_take(policy) : NULL;
 }
 
-int bh_manager_load_first(struct bh_manager *m)
+/* The file is not, or must not be, what is in force: the last good one, or nothing. What was not confirmed is no trouble as long as there is one. */
+static int start_with_last_good(struct bh_manager *m, bool unconfirmed)
 {
-	_cleanup_free_ char *error = NULL, *kept_error = NULL;
 	_cleanup_(bh_round_clear) struct bh_round trial = {0};
-	struct bh_policy *policy;
-	int r;
+	_cleanup_free_ char *kept_error = NULL;
+	struct bh_policy *policy = last_good(m, &trial, &kept_error);
+	int r = 0;
 
-	bh_bridges_load(m);
-	policy = usable(m, &trial, NULL, &error, &r);
-	if (policy) {
-		adopt(m, policy);
-		m->config.keep_due = true;
-		bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
+	if (policy)
+		bh_policy_free(adopt(m, policy));
+	if (policy && unconfirmed) {
+		bh_log(&m->log, LOG_WARNING, BH_EVENT_CONFIG, "%s: %s", m->config_path, m->config.error);
 		return 0;
 	}
-	m->config.error = strdup(error ? error : "out of memory");
-	if (!m->config.error)
-		return -ENOMEM;
-	policy = last_good(m, &trial, &kept_error);
-	if (policy) {
-		adopt(m, policy);
+	if (policy)
 		r = asprintf(&m->config.reason, "the configuration was refused, the last good one is in force: %s", m->config.error);
-	} else {
-		r = asprintf(&m->config.reason, "no valid configuration, containers get nothing: %s%s%s", m->config.error,
-			kept_error ? "; " : "", kept_error ? kept_error : "");
-	}
+	else
+		r = asprintf(&m->config.reason, "%s, containers get nothing: %s%s%s", unconfirmed ? "no confirmed configuration" : "no valid configuration",
+			m->config.error, kept_error ? "; " : "", kept_error ? kept_error : "");
 	if (r < 0) {
 		m->config.reason = NULL;
 		return -ENOMEM;
@@ -167,26 +162,87 @@ int bh_manager_load_first(struct bh_manager *m)
 	return 0;
 }
 
-int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
+int bh_manager_load_first(struct bh_manager *m)
+{
+	_cleanup_free_ char *error = NULL;
+	_cleanup_(bh_round_clear) struct bh_round trial = {0};
+	struct bh_policy *policy;
+	bool unconfirmed;
+	int r;
+
+	bh_bridges_load(m);
+	policy = usable(m, &trial, NULL, &error, &r);
+	unconfirmed = policy && bh_state_is_unconfirmed(m->state_dir, policy);
+	if (policy && !unconfirmed) {
+		bh_state_unmark(m->state_dir);
+		bh_policy_free(adopt(m, policy));
+		m->config.keep_due = true;
+		bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
+		return 0;
+	}
+	bh_policy_free(policy);
+	m->config.error = strdup(unconfirmed ? BH_UNCONFIRMED : error ? error : "out of memory");
+	if (!m->config.error)
+		return -ENOMEM;
+	return start_with_last_good(m, unconfirmed);
+}
+
+static void refused(struct bh_manager *m, char *error)
+{
+	bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path, error ? error : "out of memory");
+	free(m->config.error);
+	m->config.error = error;
+}
+
+static int load_again(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)
 {
 	_cleanup_(bh_round_clear) struct bh_round trial = {0};
-	_cleanup_free_ char *error = NULL;
-	struct bh_policy *policy;
+	char *error = NULL;
+	struct bh_policy *policy, *old;
+	struct bh_error err = {0};
 	int r;
 
 	policy = usable(m, &trial, ret_diagnostics, &error, &r);
+	if (policy) {
+		r = bh_probation_prepare(m, policy, usec, &err);
+		if (r < 0) {
+			bh_policy_free(bh_take(policy));
+			error = strdup(err.msg);
+		}
+	}
 	if (!policy) {
-		bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path,
-			error ? error : "out of memory");
-		free(m->config.error);
-		m->config.error = bh_take(error);
+		refused(m, error);
 		return r;
 	}
 	bh_connections_reload(m, policy, &trial);
-	adopt(m, policy);
+	bh_round_clear(&trial);
+	old = adopt(m, policy);
 	(void)bh_strdup(&m->config.error, NULL);
 	(void)bh_strdup(&m->config.reason, NULL);
-	m->config.keep_due = true;
-	bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s", m->config_path);
+	m->config.keep_due = !bh_probation_take(m, usec, old);
+	bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s%s", m->config_path, m->probation.on ? ", until it is confirmed" : "");
 	return 0;
+}
+
+int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
+{
+	return load_again(m, 0, ret_diagnostics);
+}
+
+int bh_manager_try(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)
+{
+	return load_again(m, usec, ret_diagnostics);
+}
+
+void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before)
+{
+	_cleanup_(bh_round_clear) struct bh_round trial = {0};
+	_cleanup_free_ char *error = NULL;
+
+	if (before && try_policy(m, before, &trial, &error) == 0)
+		bh_connections_reload(m, before, &trial);
+	bh_round_clear(&trial);
+	bh_policy_free(adopt(m, before));
+	(void)bh_strdup(&m->config.error, BH_UNCONFIRMED);
+	bh_log(&m->log, LOG_WARNING, BH_EVENT_CONFIG, "%s was not confirmed in time: the configuration before is in force again", m->config_path);
 }

@@ -16,6 +16,7 @@
 #define FILE_MAX (8u << 20)
 #define SUM_FILE ".sum"		/* hidden: what finds the main file and conf.d passes over it */
 #define BRIDGES_FILE "bridges"
+#define UNCONFIRMED_FILE "unconfirmed"
 
 static void closedirp(DIR **d)
 {
@@ -252,6 +253,61 @@ int bh_state_load(const char *dir, struct bh_policy **ret, struct bh_error *err)
 	return r < 0 ? bh_fail(err, r, "the configuration that was kept in %s is of no use: %s", dir, strerror(-r)) : 0;
 }
 
+bool bh_state_has_good(const char *dir)
+{
+	_cleanup_free_ char *good = join(dir, "good"), *path = NULL;
+
+	return good && find_main(good, &path) == 0;
+}
+
+/* Writes TEXT as NAME in DIR: beside, then renamed, and synced where SYNC. */
+static int replace_file(const char *dir, const char *name, const struct bh_buf *text, bool sync)
+{
+	_cleanup_free_ char *path = join(dir, name), *new = NULL;
+	int r;
+
+	if (!path || asprintf(&new, "%s.new", path) < 0)
+		return -ENOMEM;
+	if (text->err)
+		return text->err;
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	(void)unlink(new);
+	r = write_file(new, text, sync);
+	if (r == 0 && rename(new, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(new);
+	return r == 0 && sync ? sync_dir(dir) : r;
+}
+
+int bh_state_mark_unconfirmed(const char *dir, const struct bh_policy *policy)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+	int r = bh_config_print(policy, &text);
+
+	return r < 0 ? r : replace_file(dir, UNCONFIRMED_FILE, &text, true);
+}
+
+void bh_state_unmark(const char *dir)
+{
+	_cleanup_free_ char *path = join(dir, UNCONFIRMED_FILE);
+
+	if (path && unlink(path) == 0)
+		(void)sync_dir(dir);
+}
+
+bool bh_state_is_unconfirmed(const char *dir, const struct bh_policy *policy)
+{
+	_cleanup_free_ char *path = join(dir, UNCONFIRMED_FILE);
+	_cleanup_buf_ struct bh_buf text = {0}, mark = {0};
+	int r = path ? bh_buf_read_file(&mark, path, FILE_MAX) : -ENOMEM;
+
+	if (r == -ENOENT)
+		return false;
+	return r < 0 || bh_config_print(policy, &text) < 0 || bh_streq(text.s, mark.s);
+}
+
 /* What ip-link(8) takes for a name, and no more: the file is read by a program that believes its bridges. */
 static bool is_link_name(const char *s)
 {
@@ -263,27 +319,13 @@ static bool is_link_name(const char *s)
 
 int bh_state_keep_bridges(const char *dir, const struct bh_strv *names)
 {
-	_cleanup_free_ char *path = join(dir, BRIDGES_FILE), *new = join(dir, BRIDGES_FILE ".new");
 	_cleanup_buf_ struct bh_buf text = {0};
-	int r;
 
-	if (!path || !new)
-		return -ENOMEM;
 	for (size_t i = 0; i < names->n && i < BH_STATE_BRIDGES_MAX; i++)
 		if (is_link_name(names->v[i]))
 			bh_buf_printf(&text, "%s\n", names->v[i]);
-	if (text.err)
-		return text.err;
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	(void)unlink(new);
 	/* Not synced: a network is often made just before its first container starts, and the loop must not wait for a disk then. */
-	r = write_file(new, &text, false);
-	if (r == 0 && rename(new, path) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlink(new);
-	return r;
+	return replace_file(dir, BRIDGES_FILE, &text, false);
 }
 
 int bh_state_load_bridges(const char *dir, struct bh_strv *ret)

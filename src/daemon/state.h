@@ -15,6 +15,16 @@ int bh_state_keep(const char *dir, const char *config, const struct bh_policy *p
 /* Loads what was kept. -ENOENT when there is none; -EUCLEAN when a file is not what was written (a sum lies beside them). */
 int bh_state_load(const char *dir, struct bh_policy **ret, struct bh_error *err);
 
+/* What is loaded until it is confirmed, or went back because it was not: a start that finds it in the file does not load it. The policy's text is
+ * kept, whole and synced. 0 or -errno. */
+int bh_state_mark_unconfirmed(const char *dir, const struct bh_policy *policy);
+/* Nothing is unconfirmed any more. What is not there is no error. */
+void bh_state_unmark(const char *dir);
+/* Whether POLICY is what was marked. Also when the mark cannot be read: then nobody knows. */
+bool bh_state_is_unconfirmed(const char *dir, const struct bh_policy *policy);
+/* Whether a last good configuration is there. */
+bool bh_state_has_good(const char *dir);
+
 /* The bridges that runtimes listed, for the next boot: a runtime makes its bridges and starts containers before it answers, and a
  * bridge with a name of its own is closed only if its name is known. Written beside and renamed. 0 or -errno. */
 int bh_state_keep_bridges(const char *dir, const struct bh_strv *names);

@@ -72,9 +72,10 @@ static json_t *daemon_json(const struct bh_manager *m)
 		json_decref(files);
 		return NULL;
 	}
-	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o}}", "state", state, "reason", bh_json_text(reason), "pid", (int)getpid(),
+	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o, s:o}}", "state", state, "reason", bh_json_text(reason), "pid", (int)getpid(),
 		"since", bh_json_time(m->since_usec), "version", BULKHEAD_VERSION, "config", "files", files, "loaded",
-		bh_json_time(m->config.loaded_usec), "error", bh_json_text(m->config.error));
+		bh_json_time(m->config.loaded_usec), "error", bh_json_text(m->config.error), "confirm_within",
+		m->probation.on ? json_integer((json_int_t)bh_probation_left(m)) : json_null());
 }
 
 static json_t *runtimes_json(const struct bh_manager *m)

@@ -253,7 +253,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "state/good/bulkhead.yaml", "state/good/.sum", "state/good", "state/bridges", "state",
+	static const char *const names[] = { "state/good/bulkhead.yaml", "state/good/.sum", "state/good", "state/bridges", "state/unconfirmed", "state",
 		"bulkhead.yaml" };
 	struct fixture *f = *state;
 
@@ -875,6 +875,121 @@ static void test_bad_reload_changes_nothing(void **state)
 	assert_state(f, "auditing");
 }
 
+#define NOBODY "version: 1\nmode: enforce\n"	/* everybody is in quarantine */
+
+static void wait_turns(struct fixture *f, uint64_t usec)
+{
+	for (uint64_t end = bh_now_usec(CLOCK_MONOTONIC) + usec; bh_now_usec(CLOCK_MONOTONIC) < end;)
+		assert_true(sd_event_run(f->event, 10000) >= 0);
+}
+
+static void try_config(struct fixture *f, const char *text, uint64_t usec, size_t members)
+{
+	write_config(f, text);
+	assert_int_equal(bh_manager_try(f->m, usec, NULL), 0);
+	bh_manager_run(f->m);
+	assert_int_equal(members_in_kernel(f), members);
+}
+
+static void test_a_reload_goes_back(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() != 0)
+		return;
+	daemon_with(f, 2);
+	try_config(f, NOBODY, 300000, 0);
+	assert_true(f->m->probation.on);
+	assert_int_equal(bh_probation_left(f->m), 1);
+	assert_state(f, "enforcing");
+	/* another one in between is on probation, too, and what it goes back to stays */
+	write_config(f, "version: 1\nmode: audit\n");
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_state(f, "auditing");
+	assert_true(f->m->probation.on);
+	wait_turns(f, 400000);
+	assert_false(f->m->probation.on);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_state(f, "enforcing");
+	assert_non_null(strstr(f->m->config.error, "not confirmed"));
+	/* not loaded by a start either, as long as the file is that one */
+	daemon_kill(f);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_state(f, "enforcing");
+	assert_non_null(strstr(f->m->config.error, "not confirmed"));
+	/* but for good by a plain reload, which forgets it all */
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_null(f->m->config.error);
+	daemon_kill(f);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_state(f, "auditing");
+}
+
+static void test_a_crash_before_it_is_confirmed(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() != 0)
+		return;
+	daemon_with(f, 2);
+	try_config(f, NOBODY, 60000000, 0);
+	daemon_kill(f);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 2);
+	assert_false(f->m->probation.on);
+	/* another file is not what was not confirmed */
+	daemon_kill(f);
+	write_config(f, "version: 1\nmode: audit\n");
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_state(f, "auditing");
+}
+
+static void test_a_reload_is_confirmed(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *text = NULL;
+
+	if (geteuid() != 0)
+		return;
+	daemon_with(f, 2);
+	try_config(f, NOBODY, 200000, 0);
+	/* as bh_handle_confirm() does */
+	f->m->config.keep_due = true;
+	bh_manager_keep(f->m);
+	bh_probation_end(f->m);
+	wait_turns(f, 300000);
+	assert_int_equal(members_in_kernel(f), 0);
+	daemon_kill(f);
+	daemon_start(f);
+	push_snapshot(f, 2);
+	turn(f);
+	assert_int_equal(members_in_kernel(f), 0);
+	assert_null(f->m->config.error);
+	/* back to what was in force before: nothing is left to be confirmed */
+	try_config(f, CONFIG, 60000000, 2);
+	assert_true(f->m->probation.on);
+	try_config(f, NOBODY, 60000000, 0);
+	assert_false(f->m->probation.on);
+	/* what could not come back after a crash is not tried */
+	(void)bh_strdup(&f->m->config.keep_error, "no space left");
+	write_config(f, CONFIG);
+	assert_true(bh_manager_try(f->m, 1000000, &text) < 0);
+	assert_non_null(strstr(f->m->config.error, "would not survive a crash: no space left"));
+	assert_false(f->m->probation.on);
+	assert_int_equal(members_in_kernel(f), 0);
+}
+
 static void test_bridge_flags(void **state)
 {
 	struct fixture *f = *state;
@@ -1020,6 +1135,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusal_by_the_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_caps_that_cannot_be_had, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_reload_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_reload_goes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_crash_before_it_is_confirmed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_reload_is_confirmed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bridge_flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_builds_are_asked_about, setup, teardown),
