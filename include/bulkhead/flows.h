@@ -20,6 +20,8 @@ enum bh_denied_class {
 	BH_CLASS_MAX,
 };
 const char *bh_denied_class_name(enum bh_denied_class c);	/* "policy", … */
+/* What it means where no rule would allow it, a sentence that says what to do; NULL for policy, quarantine and metadata, which rules decide. */
+const char *bh_denied_class_means(enum bh_denied_class c);
 
 /* A connection as conntrack keeps it. The initiator is the source of the original direction, the responder the source of the replies: the
  * real ends, before masquerade and behind DNAT. Ports are in host order, 0 where the protocol has none. */

@@ -37,6 +37,7 @@ struct bh_judgement {
 	uint16_t port;			/* the container's own, then */
 	const struct bh_published *published;	/* by which TO was called; NULL: at its own address */
 	uint32_t leg;			/* the number of the container's port, then: ba:N, by which docker-proxy's clients are judged */
+	bool resolver;			/* TO is one of `dns`, at this port */
 	bool ours;			/* a container, or what may be one, at one end or both */
 	bool allowed;
 	enum bh_why why;

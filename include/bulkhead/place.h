@@ -115,6 +115,12 @@ BH_DEFINE_FREEP(struct bh_placement, bh_placement_free)
 int bh_place(const struct bh_policy *policy, const struct bh_inventory *inventory, const struct bh_host *host,
 	struct bh_memory *memory, struct bh_placement **ret, struct bh_error *err);
 
+/* The reason of a member that no zone takes. */
+#define BH_REASON_NO_ZONE "matches no zone"
+
+/* Project and service (or NULL) that Compose gave to C, where they are believed: SPEC section 3. Borrowed from C. */
+void bh_container_compose(const struct bh_container *c, const char **ret_project, const char **ret_service);
+
 /* Glob with `*` and `?` matching any character, anchored, case-sensitive (SPEC section 3). */
 bool bh_glob(const char *pattern, const char *s);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a person reads: the mode and what is wrong first, then the tables. */
+#include "drops.h"
 #include "status.h"
 
 #include <string.h>
@@ -295,44 +296,6 @@ static void put_rules(struct bh_writer *w, const json_t *doc)
 	bh_table_print(w, &t);
 }
 
-static int by_dropped(const void *a, const void *b)
-{
-	json_int_t x = num(*(json_t *const *)a, "dropped_packets"), y = num(*(json_t *const *)b, "dropped_packets");
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* Who was denied most. The packets by name and port are for `bulkhead drops`. */
-static void put_drops(struct bh_writer *w, const json_t *doc)
-{
-	static const struct bh_column columns[] = {
-		{ "SENDER", false, 12 }, { "ZONE", false, 10 }, { "DENIED", true, 0 }, { "BYTES", true, 0 },
-	};
-	struct bh_table_text t = { .columns = columns, .n_columns = BH_ARRAY_SIZE(columns) };
-	const json_t *list = json_object_get(doc, "containers");
-	_cleanup_free_ json_t **sorted = calloc(json_array_size(list) + 1, sizeof(*sorted));
-	size_t n = 0, i;
-	json_t *c;
-
-	if (!sorted)
-		return;
-	json_array_foreach(list, i, c)
-		if (num(c, "dropped_packets") > 0)
-			sorted[n++] = c;
-	if (n == 0) {
-		bh_text_line(w, BH_DIM, "no container was denied anything");
-		return;
-	}
-	qsort(sorted, n, sizeof(*sorted), by_dropped);
-	for (i = 0; i < n; i++) {
-		bh_table_cell(&t, BH_PLAIN, str(sorted[i], "name"));
-		bh_table_cell(&t, BH_PLAIN, str(sorted[i], "zone"));
-		bh_table_number(&t, BH_WARN, num(sorted[i], "dropped_packets"));
-		bh_table_number(&t, BH_PLAIN, num(sorted[i], "dropped_bytes"));
-	}
-	bh_table_print(w, &t);
-}
-
 void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 {
 	const enum bh_view *view = userdata;
@@ -356,7 +319,7 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	if (*view == BH_VIEW_RULES)
 		put_rules(w, doc);
 	if (*view == BH_VIEW_DROPS)
-		put_drops(w, doc);
+		bh_drops_text(w, json_object_get(doc, "denials"));
 	if (*view == BH_VIEW_ALL)
 		bh_text_line(w, BH_DIM, "%zu rule%s: bulkhead status rules", rules, rules == 1 ? "" : "s");
 }

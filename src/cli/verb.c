@@ -17,6 +17,8 @@ static const struct bh_verb VERBS[] = {
 	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 0, 3, bh_verb_explain },
 	{ "reload", "", "load the configuration again, or refuse it", 1u << BH_OPTION_CONFIRM, 0, bh_verb_reload },
 	{ "confirm", "", "keep what reload --confirm has loaded", 0, 0, bh_verb_confirm },
+	{ "drops", "", "denied packets by name", 1u << BH_OPTION_FOLLOW, 0, bh_verb_drops },
+	{ "events", "", "what the daemon saw and did lately", 1u << BH_OPTION_FOLLOW, 0, bh_verb_events },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };
@@ -35,6 +37,7 @@ static const struct option OPTIONS[] = {
 	{ "docker", required_argument, NULL, BH_OPTION_DOCKER },
 	{ "confirm", required_argument, NULL, BH_OPTION_CONFIRM },
 	{ "for", required_argument, NULL, BH_OPTION_FOR },
+	{ "follow", no_argument, NULL, BH_OPTION_FOLLOW },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -50,6 +53,7 @@ static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_WATCH] = NULL,
 	[BH_OPTION_NFT] = NULL,
 	[BH_OPTION_DOCKER] = "SOCKET",
+	[BH_OPTION_FOLLOW] = NULL,
 };
 
 static const char *option_name(enum bh_option o)
@@ -103,16 +107,9 @@ void bh_cli_error(struct bh_cli *cli, const char *fmt, ...)
 	fprintf(cli->err, "bulkhead: %s\n", safe.s ? safe.s : "out of memory");
 }
 
-int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err)
+/* What a failed call is for the caller; told unless QUIET. */
+static int call_failed(struct bh_cli *cli, int r, const char *code, bool quiet, const struct bh_error *err)
 {
-	json_t *request = json_pack("{s:i, s:s}", "version", 1, "verb", verb);
-	char code[16] = "";
-	int r = request && (!arguments || json_object_update_missing(request, arguments) == 0) ? bh_control_call(cli->socket, request, timeout_ms, ret, code, err) : bh_fail(err, -ENOMEM, "out of memory");
-
-	json_decref(arguments);
-	json_decref(request);
-	if (r == 0)
-		return BH_EXIT_OK;
 	if (!quiet) {
 		/* The diagnostics of a refused configuration have lines of their own; control has made them safe. */
 		if (strchr(err->msg, '\n'))
@@ -130,6 +127,43 @@ int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int time
 	default:	/* absent, hung or gone half-way */
 		return BH_EXIT_NO_DAEMON;
 	}
+}
+
+int bh_cli_ask(struct bh_cli *cli, const char *verb, json_t *arguments, int timeout_ms, json_t **ret, bool quiet, struct bh_error *err)
+{
+	json_t *request = json_pack("{s:i, s:s}", "version", 1, "verb", verb);
+	char code[16] = "";
+	int r = request && (!arguments || json_object_update_missing(request, arguments) == 0) ? bh_control_call(cli->socket, request, timeout_ms, ret, code, err) : bh_fail(err, -ENOMEM, "out of memory");
+
+	json_decref(arguments);
+	json_decref(request);
+	return r == 0 ? BH_EXIT_OK : call_failed(cli, r, code, quiet, err);
+}
+
+struct following {
+	struct bh_cli *cli;
+	bh_text_fn text;
+};
+
+static bool on_line(void *userdata, const json_t *result)
+{
+	struct following *f = userdata;
+
+	return bh_writer_put(&f->cli->writer, result, f->text, NULL) == 0 && fflush(f->cli->writer.out) == 0;
+}
+
+int bh_cli_follow(struct bh_cli *cli, const char *verb, bh_text_fn text)
+{
+	json_t *request = json_pack("{s:i, s:s, s:b}", "version", 1, "verb", verb, "follow", 1);
+	struct following f = {.cli = cli, .text = text};
+	struct bh_error err = {0};
+	char code[16] = "";
+	int r;
+
+	cli->writer.compact = true;
+	r = request ? bh_control_follow(cli->socket, request, on_line, &f, code, &err) : bh_fail(&err, -ENOMEM, "out of memory");
+	json_decref(request);
+	return r == 0 ? BH_EXIT_OK : call_failed(cli, r, code, false, &err);
 }
 
 static const struct bh_verb *verb_find(const char *name)

@@ -25,6 +25,7 @@ enum bh_option {
 	BH_OPTION_DOCKER,
 	BH_OPTION_CONFIRM,
 	BH_OPTION_FOR,
+	BH_OPTION_FOLLOW,
 	BH_OPTION_MAX,
 };
 
@@ -51,6 +52,8 @@ int bh_verb_check(struct bh_cli *cli);
 int bh_verb_plan(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_confirm(struct bh_cli *cli);
+int bh_verb_drops(struct bh_cli *cli);
+int bh_verb_events(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
@@ -80,5 +83,9 @@ const char *bh_duration_text(uint64_t seconds, char buf[BH_DURATION_TEXT]);
 /* The main file at PATH and its conf.d as the argument "config" of a request (see bh_given_policy() of the daemon): read with the rights of who
  * asks, and only if it is valid. BH_EXIT_OK with a new reference, or the exit code with everything said on ERR. */
 int bh_cli_texts(struct bh_cli *cli, const char *path, json_t **ret);
+
+/* Asks for VERB and draws each line of the answer by TEXT as it comes (--json: each on a line). Ends when the daemon does or standard output takes no more;
+ * returns the exit code, BH_EXIT_OK for the latter. */
+int bh_cli_follow(struct bh_cli *cli, const char *verb, bh_text_fn text);
 
 #endif

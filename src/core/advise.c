@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <bulkhead/advise.h>
-#include <bulkhead/allow.h>
+#include "advise_priv.h"
+
 #include <bulkhead/expect.h>
 #include <bulkhead/yaml.h>
 
@@ -52,23 +52,34 @@ static struct bh_zone_ref ref_of(const struct bh_policy *p, const struct bh_end 
 	return (struct bh_zone_ref){.name = (char *)name, .value = (char *)value, .zone = e->zone, .builtin = e->builtin};
 }
 
-/* Whether what RULES say opens PORT (NULL: everything that TO is) from FROM to TO. 1, 0 or -errno. */
-static int opens(const struct bh_policy *p, const struct bh_end *from, const struct bh_end *to, const struct bh_port *port)
+int adviser_make(struct adviser *a, const struct bh_policy *p)
 {
-	struct bh_allow_index index = {0};
-	struct bh_allows allows = {0};
-	struct bh_portset open = {0};
-	int r = bh_allow_expand(p, p->allow.v, p->allow.n, &allows, NULL);
+	int r;
 
+	*a = (struct adviser){.policy = p};
+	r = bh_allow_expand(p, p->allow.v, p->allow.n, &a->allows, NULL);
 	if (r == 0)
-		r = bh_allow_index_make(&allows, &index);
-	if (r == 0)
-		r = bh_allow_open(p->allow.v, &index, from, to, &open);
+		r = bh_allow_index_make(&a->allows, &a->index);
+	if (r < 0)
+		adviser_clear(a);
+	return r;
+}
+
+void adviser_clear(struct adviser *a)
+{
+	bh_allow_index_clear(&a->index);
+	bh_allows_clear(&a->allows);
+}
+
+/* Whether the rules open PORT (NULL: everything that TO is) from FROM to TO. 1, 0 or -ENOMEM. */
+static int opens(const struct adviser *a, const struct bh_end *from, const struct bh_end *to, const struct bh_port *port)
+{
+	struct bh_portset open = {0};
+	int r = bh_allow_open(a->policy->allow.v, &a->index, from, to, &open);
+
 	if (r == 0)
 		r = port ? bh_portset_has(&open, port) : to->builtin == BH_BUILTIN_DNS ? open.ports.n == 2 : open.all;
 	bh_portset_clear(&open);
-	bh_allow_index_clear(&index);
-	bh_allows_clear(&allows);
 	return r;
 }
 
@@ -85,63 +96,89 @@ static int find_broken(const struct bh_policy *p, struct bh_loc *ret)
 	return r;
 }
 
-int bh_advise(const struct bh_policy *p, const struct bh_zone_inst *from, const struct bh_zone_inst *to, const struct bh_port *port,
+void advise_refs(const struct bh_policy *p, const struct bh_zone_inst *from, const struct bh_zone_inst *to, struct bh_zone_ref *ret_from,
+	struct bh_zone_ref *ret_to)
+{
+	const struct bh_end a = end_of(from), b = end_of(to);
+
+	*ret_from = ref_of(p, &a, NULL);
+	*ret_to = ref_of(p, &b, NULL);
+	if (bh_refs_join_values(p, ret_from, ret_to) && bh_streq(a.value, b.value))
+		return;
+	ret_from->value = (char *)a.value;
+	ret_to->value = (char *)b.value;
+}
+
+/* The one rule ALONE: does it open what it is for, and what expectation wants that denied? */
+static int try_rule(const struct bh_policy *p, const struct bh_rule *rule, const struct bh_end *from, const struct bh_end *to,
 	struct bh_advice *ret)
 {
-	struct bh_advice a = {.kind = BH_ADVICE_NONE, .why = refusal(p, from, to)};
 	struct bh_policy alone = *p;
+	struct adviser a;
+	int r;
+
+	/* read, never freed: what the rule is made of is borrowed */
+	alone.allow.v = (struct bh_rule *)rule;
+	alone.allow.n = 1;
+	r = adviser_make(&a, &alone);
+	if (r < 0)
+		return r;
+	r = opens(&a, from, to, rule->ports.n ? rule->ports.v : NULL);
+	adviser_clear(&a);
+	if (r == 0)
+		ret->why = "dns is port 53 by udp and tcp alone: allow the zone that the resolver's address is in";
+	return r <= 0 ? r : find_broken(&alone, &ret->breaks);
+}
+
+int adviser_ask(const struct adviser *a, const struct bh_zone_inst *from, const struct bh_zone_inst *to, const struct bh_port *port,
+	struct bh_advice *ret)
+{
+	const char *why = refusal(a->policy, from, to);
+	struct bh_zone_ref froms, tos;
 	struct bh_rule rule = {0};
 	struct bh_end src, dst;
-	struct bh_zone_ref froms, tos;
-	struct bh_port one;
 	_cleanup_buf_ struct bh_buf line = {0};
 	int r;
 
-	*ret = (struct bh_advice){0};
-	if (a.why) {
-		*ret = a;
+	*ret = (struct bh_advice){.kind = BH_ADVICE_NONE, .why = why};
+	if (why)
 		return 0;
-	}
 	src = end_of(from);
 	dst = end_of(to);
-	froms = ref_of(p, &src, NULL);
-	tos = ref_of(p, &dst, NULL);
-	if (!bh_refs_join_values(p, &froms, &tos) || !bh_streq(src.value, dst.value)) {
-		froms.value = (char *)src.value;
-		tos.value = (char *)dst.value;
-	}
-	/* read, never freed: what the rule is made of is borrowed */
+	r = opens(a, &src, &dst, port);
+	if (r > 0)
+		ret->kind = BH_ADVICE_OPEN;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	advise_refs(a->policy, from, to, &froms, &tos);
 	rule.from.v = &froms;
 	rule.to.v = &tos;
 	rule.from.n = rule.to.n = 1;
 	if (port) {
-		one = *port;
-		rule.ports.v = &one;
+		rule.ports.v = (struct bh_port *)port;
 		rule.ports.n = 1;
 	}
-	r = opens(p, &src, &dst, port);
-	if (r < 0)
+	r = try_rule(a->policy, &rule, &src, &dst, ret);
+	if (r < 0 || ret->why)
 		return r;
-	if (r > 0) {
-		ret->kind = BH_ADVICE_OPEN;
-		return 0;
-	}
-	alone.allow.v = &rule;
-	alone.allow.n = 1;
-	r = opens(&alone, &src, &dst, port);
-	if (r < 0)
-		return r;
-	if (r == 0) {
-		a.why = "dns is port 53 by udp and tcp alone: allow the zone that the resolver's address is in";
-		*ret = a;
-		return 0;
-	}
-	r = find_broken(&alone, &a.breaks);
 	bh_yaml_put_rule(&line, &rule, false);
-	if (r < 0 || line.err || bh_buf_steal(&line, &a.line) < 0)
+	if (bh_buf_steal(&line, &ret->line) < 0)
 		return -ENOMEM;
-	a.line[strlen(a.line) - 1] = '\0';	/* the newline */
-	a.kind = BH_ADVICE_LINE;
-	*ret = a;
+	ret->line[strlen(ret->line) - 1] = '\0';	/* the newline */
+	ret->kind = BH_ADVICE_LINE;
 	return 0;
+}
+
+int bh_advise(const struct bh_policy *p, const struct bh_zone_inst *from, const struct bh_zone_inst *to, const struct bh_port *port,
+	struct bh_advice *ret)
+{
+	struct adviser a;
+	int r;
+
+	*ret = (struct bh_advice){0};
+	r = adviser_make(&a, p);
+	if (r == 0)
+		r = adviser_ask(&a, from, to, port, ret);
+	adviser_clear(&a);
+	return r;
 }

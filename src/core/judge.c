@@ -313,6 +313,7 @@ static enum bh_mode mode(const struct bh_judge *j, const struct bh_judgement *v)
 static struct bh_judgement decide(const struct bh_judge *j, const struct bh_question *q, struct bh_judgement v)
 {
 	v.rule = v.opened_to = BH_NOBODY;
+	v.resolver = q->port == 53 && (q->proto == IPPROTO_UDP || q->proto == IPPROTO_TCP) && judge_addr_at(j, "dns4", "dns6", &q->to, NULL);
 	v.ours = has_containers(j, &v.from) || has_containers(j, &v.to);
 	v.why = why(j, q, &v);
 	v.allowed = v.why == BH_WHY_NOT_OURS || v.why == BH_WHY_RULE || v.why == BH_WHY_SECOND_LEG;

@@ -145,7 +145,7 @@ static int contest_decide(const struct placer *p, const struct contest *c, const
 		return bh_buf_steal(&text, &ret->reason);
 	}
 	if (c->best.n == 0) {
-		bh_buf_puts(&text, "matches no zone");
+		bh_buf_puts(&text, BH_REASON_NO_ZONE);
 		return decision_quarantine(ret, &text);
 	}
 	if (c->best.n > 1) {

@@ -78,6 +78,17 @@ static int image_init(struct subject *s)
 	return 0;
 }
 
+void bh_container_compose(const struct bh_container *c, const char **ret_project, const char **ret_service)
+{
+	*ret_project = *ret_service = NULL;
+	/* `docker compose build` writes project and service into images, so that they alone prove nothing; the number
+	 * of the container is only written by the Compose that makes it. */
+	if (!subject_label(c, "com.docker.compose.container-number"))
+		return;
+	*ret_project = bh_container_label(c, "com.docker.compose.project");
+	*ret_service = *ret_project ? bh_container_label(c, "com.docker.compose.service") : NULL;
+}
+
 int subject_init(struct subject *s, const struct bh_container *c, const struct bh_inventory *inventory)
 {
 	const char *service;
@@ -87,13 +98,8 @@ int subject_init(struct subject *s, const struct bh_container *c, const struct b
 	s->inventory = inventory;
 	if (image_init(s) < 0)
 		return -ENOMEM;
-	/* `docker compose build` writes project and service into images, so that they alone prove nothing; the number
-	 * of the container is only written by the Compose that makes it. */
-	if (!subject_label(c, "com.docker.compose.container-number"))
-		return 0;
-	s->project = bh_container_label(c, "com.docker.compose.project");
-	service = bh_container_label(c, "com.docker.compose.service");
-	if (s->project && service) {
+	bh_container_compose(c, &s->project, &service);
+	if (service) {
 		_cleanup_buf_ struct bh_buf b = {0};
 
 		bh_buf_printf(&b, "%s/%s", s->project, service);

@@ -135,26 +135,6 @@ static const struct bh_member *member_by_port(const struct bh_manager *m, uint32
 	return NULL;
 }
 
-static void proto_text(uint8_t proto, uint16_t ether_type, char ret[32])
-{
-	struct bh_port p = {.proto = proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : proto, .all = true};
-
-	if (proto)
-		(void)bh_port_text(&p, ret);
-	else if (ether_type == 0x0806)
-		snprintf(ret, 32, "arp");
-	else
-		snprintf(ret, 32, "ether-%04x", ether_type);
-}
-
-static const char *port_text(int port, char ret[16])
-{
-	if (port == BH_PORT_NONE)
-		return NULL;
-	snprintf(ret, 16, port == BH_PORT_MANY ? "many" : "%d", port);
-	return ret;
-}
-
 static const char *addr_text(const struct bh_addr *a, char buf[BH_ADDR_TEXT])
 {
 	return a->family ? bh_addr_text(a, buf) : NULL;
@@ -163,11 +143,11 @@ static const char *addr_text(const struct bh_addr *a, char buf[BH_ADDR_TEXT])
 /* "denied web1 (web) to db1 (db) tcp/5432: policy" */
 static void tell(struct bh_manager *m, struct bh_kind *k, const struct view *v)
 {
-	char port[16], proto[32], from[BH_ADDR_TEXT], to[BH_ADDR_TEXT], mac[BH_MAC_TEXT], count[24], more[64] = "";
-	const char *p = port_text(k->port, port);
+	char port[BH_DROP_TEXT], proto[BH_DROP_TEXT], from[BH_ADDR_TEXT], to[BH_ADDR_TEXT], mac[BH_MAC_TEXT], count[24], more[64] = "";
+	const char *p = bh_drop_port(k, port);
 	const uint64_t fresh = k->count - k->told;
 
-	proto_text(k->proto, v ? v->d->ether_type : 0x0806, proto);
+	bh_drop_proto(k->proto, v ? v->d->ether_type : 0, proto);
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)fresh);
 	if (!v)
 		snprintf(more, sizeof(more), " (and %s more in %llu s)", count, (unsigned long long)(TELL_USEC / 1000000));
@@ -218,10 +198,33 @@ static void adopt(struct bh_manager *m, const struct view *v)
 			(unsigned)flow.to_port, bh_party_name(v->judge, &v->verdict.from), bh_party_name(v->judge, &v->verdict.to));
 }
 
+/* By which address and port of this host the other end was asked for, when it was. */
+static void via_find(const struct view *v, struct bh_kind *what)
+{
+	const struct bh_flow *f = &v->d->flow;
+
+	what->second_leg = v->verdict.why == BH_WHY_SECOND_LEG;
+	if (v->verdict.published) {
+		what->via = v->to;
+		what->via_port = v->port;
+	} else if (v->d->has_flow && !v->d->reply && v->verdict.to.member &&
+		(bh_addr_cmp(&f->orig_to, &f->to) != 0 || f->orig_to_port != f->to_port)) {
+		what->via = f->orig_to;
+		what->via_port = f->orig_to_port;
+	}
+}
+
 /* Before the runtimes have told who runs everybody is unknown, which is nothing to tell; and what NFLOG tells is as old as its queue. */
 static bool is_early(const struct bh_manager *m, const struct bh_denied *d)
 {
 	return !m->ready || (d->class == BH_CLASS_UNKNOWN && bh_now_usec(CLOCK_MONOTONIC) - m->ready_usec < EARLY_USEC);
+}
+
+/* Who was there is told of when it has gone, too. */
+static void remember(struct bh_manager *m, const struct bh_member *member)
+{
+	if (member && bh_people_note(&m->people, member->container, member->reason) < 0)
+		bh_log(&m->log, LOG_DEBUG, BH_EVENT_DENIED, "out of memory for who was denied");
 }
 
 static void on_denied(void *userdata, const struct bh_denied *d)
@@ -245,6 +248,11 @@ static void on_denied(void *userdata, const struct bh_denied *d)
 		what.from_zone = (char *)bh_party_zone(v.judge, &v.verdict.from);
 		what.to = (char *)bh_party_name(v.judge, &v.verdict.to);
 		what.to_zone = (char *)bh_party_zone(v.judge, &v.verdict.to);
+		if (v.verdict.resolver)
+			what.to = what.to_zone = (char *)bh_builtin_name(BH_BUILTIN_DNS);
+		what.from_addr = v.from;
+		what.to_addr = v.to;
+		via_find(&v, &what);
 		v.port = v.verdict.port;
 	}
 	/* nobody's address says more than that it is nobody's */
@@ -264,8 +272,14 @@ static void on_denied(void *userdata, const struct bh_denied *d)
 	adopt(m, &v);
 	if (is_early(m, d))
 		return;
-	if (bh_kinds_note(m->kinds, &what, bh_now_usec(CLOCK_REALTIME), &kind, &first) == 0 && first)
+	if (bh_kinds_note(m->kinds, &what, bh_now_usec(CLOCK_REALTIME), &kind, &first) < 0)
+		return;
+	if (first) {
+		remember(m, v.verdict.from.member);
+		remember(m, v.verdict.to.member);
 		tell(m, kind, &v);
+	}
+	bh_follow_wake(m);
 }
 
 static int on_nflog(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -332,35 +346,4 @@ int bh_denials_start(struct bh_manager *m)
 		r = sd_event_add_time_relative(m->event, &m->tell, CLOCK_MONOTONIC, m->nflog || !m->nflog_wanted ? TELL_USEC : RETRY_USEC, 0,
 			on_tell, m);
 	return r < 0 ? r : 0;
-}
-
-struct listing {
-	json_t *array;
-	size_t left;
-};
-
-static void kind_list(void *userdata, struct bh_kind *k)
-{
-	struct listing *l = userdata;
-	char port[16], proto[32];
-	const char *p = port_text(k->port, port);
-
-	if (l->left == 0)
-		return;
-	l->left--;
-	proto_text(k->proto, 0x0806, proto);
-	(void)json_array_append_new(l->array,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:I}", "class", bh_denied_class_name(k->class), "verdict",
-			k->audit ? "audit" : "deny", "from", k->from, "from_zone", k->from_zone, "to", k->to, "to_zone",
-			k->to_zone, "proto", proto, "port", p, "count", (json_int_t)k->count, "first_usec", (json_int_t)k->first_usec,
-			"last_usec", (json_int_t)k->last_usec));
-}
-
-json_t *bh_denials_list(struct bh_manager *m, size_t max)
-{
-	struct listing l = {.array = json_array(), .left = max};
-
-	if (l.array && m->kinds)
-		bh_kinds_each(m->kinds, kind_list, &l);
-	return l.array;
 }

@@ -72,6 +72,8 @@ static const struct {
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
 	{ "plan", BH_RIGHT_READ, bh_handle_plan },
 	{ "confirm", BH_RIGHT_WRITE, bh_handle_confirm },
+	{ "drops", BH_RIGHT_READ, bh_handle_drops },
+	{ "events", BH_RIGHT_READ, bh_handle_events },
 };
 
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

@@ -12,6 +12,8 @@ struct bh_kinds {
 	int bucket[BUCKETS];
 	int newest, oldest;
 	int used;
+	uint64_t seq;
+	struct bh_kind *since[BH_KINDS_MAX];
 };
 
 int bh_kinds_new(struct bh_kinds **ret)
@@ -172,6 +174,12 @@ int bh_kinds_note(struct bh_kinds *k, const struct bh_kind *what, uint64_t now_u
 	link_newest(k, i);
 	k->v[i].count++;
 	k->v[i].last_usec = now_usec;
+	k->v[i].from_addr = what->from_addr;
+	k->v[i].to_addr = what->to_addr;
+	k->v[i].via = what->via;
+	k->v[i].via_port = what->via_port;
+	k->v[i].second_leg = what->second_leg;
+	k->v[i].seq = ++k->seq;
 	*ret = &k->v[i];
 	*ret_first = first;
 	return 0;
@@ -182,4 +190,30 @@ void bh_kinds_each(struct bh_kinds *k, bh_kind_fn fn, void *userdata)
 	for (int i = k->newest; i != NONE; i = k->v[i].older)
 		if (!k->v[i].hidden)
 			fn(userdata, &k->v[i]);
+}
+
+uint64_t bh_kinds_seq(const struct bh_kinds *k)
+{
+	return k->seq;
+}
+
+static int seq_cmp(const void *va, const void *vb)
+{
+	const struct bh_kind *a = *(struct bh_kind *const *)va, *b = *(struct bh_kind *const *)vb;
+
+	return (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+size_t bh_kinds_since(struct bh_kinds *k, uint64_t seq, size_t max, struct bh_kind *const **ret)
+{
+	size_t n = 0;
+
+	for (int i = k->newest; i != NONE && k->seq > seq; i = k->v[i].older)
+		if (!k->v[i].hidden && k->v[i].seq > seq)
+			k->since[n++] = &k->v[i];
+	/* that of all ports of a pair is among the young when one of them is */
+	if (n > 1)
+		qsort(k->since, n, sizeof(*k->since), seq_cmp);
+	*ret = k->since;
+	return n < max ? n : max;
 }

@@ -19,6 +19,12 @@ struct bh_kind {
 	uint64_t count;			/* as far as the kernel let them through to us */
 	uint64_t told;			/* of these, those that were told */
 	uint64_t first_usec, last_usec;	/* the caller's clock */
+	/* of the last packet */
+	struct bh_addr from_addr, to_addr;	/* of its ends; family 0: not known */
+	struct bh_addr via;		/* the address of this host that was asked, for a published port; family 0: none */
+	uint16_t via_port;
+	bool second_leg;		/* docker-proxy's, or another process of the host at a published port's container */
+	uint64_t seq;			/* counts up over all kinds */
 	/* the table's own */
 	unsigned ports;
 	int next_in_bucket, newer, older;
@@ -30,12 +36,18 @@ int bh_kinds_new(struct bh_kinds **ret);	/* 0 or -ENOMEM */
 void bh_kinds_free(struct bh_kinds *k);
 BH_DEFINE_FREEP(struct bh_kinds, bh_kinds_free)
 
-/* Counts one packet of the kind WHAT (its names are copied). *RET is the entry, until the next call; *RET_FIRST: none of its kind was there. 0 or
+/* Counts one packet of the kind WHAT (its names are copied, what it says of the last packet is taken over). *RET is the entry, until the next call; *RET_FIRST: none of its kind was there. 0 or
  * -ENOMEM. */
 int bh_kinds_note(struct bh_kinds *k, const struct bh_kind *what, uint64_t now_usec, struct bh_kind **ret, bool *ret_first);
 
 /* Calls FN for every kind, the last seen first. FN may change `told` alone. */
 typedef void (*bh_kind_fn)(void *userdata, struct bh_kind *kind);
 void bh_kinds_each(struct bh_kinds *k, bh_kind_fn fn, void *userdata);
+
+/* The `seq` of the last packet. */
+uint64_t bh_kinds_seq(const struct bh_kinds *k);
+/* Up to MAX of the kinds that had a packet after SEQ, those first whose last packet came first; *RET is the first of the returned number, owned by K, until
+ * the next call.  Whoever takes the last one's `seq` for the next call misses none. */
+size_t bh_kinds_since(struct bh_kinds *k, uint64_t seq, size_t max, struct bh_kind *const **ret);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "events.h"
 #include "log.h"
 
 #include <bulkhead/buf.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
@@ -21,18 +23,34 @@ struct bh_log bh_log_open(bool foreground)
 	return (struct bh_log){ .journal = !foreground && access(JOURNAL_SOCKET, W_OK) == 0, .debug = getenv("BULKHEAD_DEBUG") };
 }
 
-static void put(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, va_list ap)
+static uint64_t now_usec(void)
 {
-	_cleanup_free_ char *raw = NULL;
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Into the ring. */
+static void note(const struct bh_log *l, int priority, const char *event, const char *text, const struct bh_log_field *fields, size_t n)
+{
+	struct bh_event *x;
+
+	if (!l->events)
+		return;
+	x = bh_events_add(l->events, now_usec(), priority, event, text);
+	for (size_t i = 0; i < n; i++)
+		bh_event_field(x, fields[i].name, fields[i].value);
+	bh_events_done(l->events);
+}
+
+static void put(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *raw)
+{
 	_cleanup_buf_ struct bh_buf line = {0}, safe_zone = {0};
 	const char *text;
 	int saved = errno;
 
-	if (priority == LOG_DEBUG && !l->debug)
-		return;
-	if (vasprintf(&raw, fmt, ap) < 0)
-		raw = NULL;
-	bh_buf_put_safe(&line, raw ? raw : "out of memory", LINE_MAX_BYTES);
+	bh_buf_put_safe(&line, raw, LINE_MAX_BYTES);
 	text = line.s ? line.s : "out of memory";
 	bh_buf_put_safe(&safe_zone, zone ? zone : "", 256);
 	if (!l->journal)
@@ -47,22 +65,54 @@ static void put(const struct bh_log *l, int priority, const char *event, const c
 	errno = saved;
 }
 
+static char *format(const char *fmt, va_list ap)
+{
+	char *raw;
+
+	return vasprintf(&raw, fmt, ap) < 0 ? NULL : raw;
+}
+
 void bh_log(const struct bh_log *l, int priority, const char *event, const char *fmt, ...)
 {
+	_cleanup_free_ char *raw = NULL;
+	va_list ap;
+
+	if (priority == LOG_DEBUG && !l->debug)
+		return;
+	va_start(ap, fmt);
+	raw = format(fmt, ap);
+	va_end(ap);
+	put(l, priority, event, NULL, NULL, raw ? raw : "out of memory");
+	note(l, priority, event, raw ? raw : "out of memory", NULL, 0);
+}
+
+void bh_log_event(const struct bh_log *l, const char *event, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	put(l, priority, event, NULL, NULL, fmt, ap);
+	raw = format(fmt, ap);
 	va_end(ap);
+	if (raw && l->debug)
+		put(l, LOG_DEBUG, event, NULL, NULL, raw);
+	if (raw)
+		note(l, LOG_DEBUG, event, raw, NULL, 0);
 }
 
 void bh_log_container(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, ...)
 {
+	const struct bh_log_field fields[] = {{"BULKHEAD_CONTAINER", id}, {"BULKHEAD_ZONE", zone}};
+	_cleanup_free_ char *raw = NULL;
 	va_list ap;
 
+	if (priority == LOG_DEBUG && !l->debug)
+		return;
 	va_start(ap, fmt);
-	put(l, priority, event, id, zone, fmt, ap);
+	raw = format(fmt, ap);
 	va_end(ap);
+	put(l, priority, event, id, zone, raw ? raw : "out of memory");
+	note(l, priority, event, raw ? raw : "out of memory", fields, BH_ARRAY_SIZE(fields));
 }
 
 /* NAME=VALUE for sd_journal_sendv(3). */
@@ -93,16 +143,15 @@ void bh_log_fields(const struct bh_log *l, int priority, const char *event, cons
 	if (priority == LOG_DEBUG && !l->debug)
 		return;
 	va_start(ap, fmt);
-	if (!l->journal) {
-		put(l, priority, event, NULL, NULL, fmt, ap);
-		va_end(ap);
-		return;
-	}
-	if (vasprintf(&raw, fmt, ap) < 0)
-		raw = NULL;
+	raw = format(fmt, ap);
 	va_end(ap);
 	if (!raw)
 		return;
+	note(l, priority, event, raw, fields, n);
+	if (!l->journal) {
+		put(l, priority, event, NULL, NULL, raw);
+		return;
+	}
 	r = field_add(v, &done, "MESSAGE", raw);
 	if (r == 0)
 		r = field_add(v, &done, "PRIORITY", number);

@@ -19,9 +19,12 @@
 #define BH_EVENT_DENIED "denied"
 #define BH_EVENT_CONNECTIONS "connections"
 
+struct bh_events;
+
 struct bh_log {
 	bool journal;
-	bool debug;		/* LOG_DEBUG too */
+	bool debug;			/* LOG_DEBUG too */
+	struct bh_events *events;	/* gets what is logged, too; or NULL */
 };
 
 /* The journal unless FOREGROUND, and only where its socket is. $BULKHEAD_DEBUG makes it tell every change. */
@@ -29,6 +32,9 @@ struct bh_log bh_log_open(bool foreground);
 
 /* One line; PRIORITY of syslog(3). Everything in it that would act on a terminal or a log is escaped. */
 void bh_log(const struct bh_log *l, int priority, const char *event, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* What is told to those who follow events, and at debug level in the log: each change of the rules. */
+void bh_log_event(const struct bh_log *l, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same about one container (fields BULKHEAD_CONTAINER and BULKHEAD_ZONE). */
 void bh_log_container(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, ...)

@@ -396,7 +396,10 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 	m->config_path = parts->config_path;
 	m->state_dir = parts->state_dir;
 	m->once = parts->once;
-	r = add_events(m);
+	r = bh_events_new(&m->events);
+	m->log.events = m->events;
+	if (r >= 0)
+		r = add_events(m);
 	if (r >= 0)
 		r = bh_denials_start(m);
 	if (r < 0)
@@ -409,11 +412,12 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 void bh_manager_free(struct bh_manager *m)
 {
 	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
-		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer };
+		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->follow };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);
 	bh_control_server_free(m->control);
+	bh_follow_clear(m);
 	bh_vec_foreach(s, &m->sources) {
 		bh_runtime_free((*s)->runtime);
 		free((*s)->kind);
@@ -448,9 +452,11 @@ void bh_manager_free(struct bh_manager *m)
 	bh_nflog_free(m->nflog);
 	bh_flows_free(m->flows);
 	bh_kinds_free(m->kinds);
+	bh_people_clear(&m->people);
 	bh_endings_clear(&m->endings);
 	bh_nft_free(m->nft);
 	bh_tc_free(m->tc);
+	bh_events_free(m->events);
 	sd_event_unref(m->event);
 	free(m);
 }

@@ -4,8 +4,10 @@
 #ifndef BULKHEAD_DAEMON_MANAGER_H
 #define BULKHEAD_DAEMON_MANAGER_H
 
+#include "events.h"
 #include "kinds.h"
 #include "log.h"
+#include "people.h"
 
 #include <bulkhead/config.h>
 #include <bulkhead/control.h>
@@ -144,6 +146,17 @@ struct bh_resolver {
 	struct bh_strv users;		/* ids of the containers that ran when it left, and still do */
 };
 
+/* A command that follows what happens. */
+enum bh_followed {
+	BH_FOLLOW_DROPS,
+	BH_FOLLOW_EVENTS,
+};
+struct bh_follower {
+	struct bh_control_call *call;
+	enum bh_followed what;
+	uint64_t seq;			/* of the last that it was told */
+};
+
 struct bh_manager {
 	sd_event *event;
 	struct bh_log log;
@@ -187,14 +200,17 @@ struct bh_manager {
 	char *reload_diagnostics;
 	struct bh_endings endings;	/* of the last reload */
 
+	struct bh_events *events;	/* m->log writes into it */
 	struct bh_kinds *kinds;
+	struct bh_people people;
+	BH_VEC(struct bh_follower) followers;
 	uint64_t nflog_lost;		/* of these it was told */
 	uint64_t ready_usec;		/* monotonic */
 	uint64_t hooked_usec;		/* monotonic: when conntrack began to see what it had not seen; 0: it was seeing all */
 	bool found_known;		/* `unenforced` was set */
 	bool unenforced;		/* nothing was enforced when this daemon started, and running connections were not looked at yet */
 
-	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *nflog_io, *nft_io, *tc_io, *hup, *term, *interrupt;
+	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *follow, *nflog_io, *nft_io, *tc_io, *hup, *term, *interrupt;
 	sd_event_source *resolv_watch[3];
 	struct bh_control_server *control;
 };
@@ -345,8 +361,29 @@ void bh_connections_first(struct bh_manager *m);
 
 /* denials.c: follows what is denied. 0 or -errno. */
 int bh_denials_start(struct bh_manager *m);
+
+/* drops.c: the texts of a kind: "tcp", "arp"; "5432", "many" or NULL. ETHER_TYPE: of what is no IP, 0 unknown. */
+#define BH_DROP_TEXT 32
+const char *bh_drop_proto(uint8_t proto, uint16_t ether_type, char buf[BH_DROP_TEXT]);
+const char *bh_drop_port(const struct bh_kind *k, char buf[BH_DROP_TEXT]);
+/* One kind as a document; NULL for no memory. */
+json_t *bh_drop_json(const struct bh_kind *k);
 /* The kinds that were seen last, MAX at most; NULL for no memory. */
-json_t *bh_denials_list(struct bh_manager *m, size_t max);
+json_t *bh_drops_list(struct bh_manager *m, size_t max);
+void bh_handle_drops(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+/* The kinds after *SEQ, MAX at most, told to CALL; *SEQ moves on. 0; -errno: the call is over. */
+int bh_drops_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t *seq, size_t max);
+
+/* events_told.c: the same for events. */
+void bh_handle_events(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+int bh_events_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t *seq, size_t max);
+
+/* follow.c: the call is told of what happens from now on. It is over, or goes on; never the caller's any more. */
+void bh_follow(struct bh_manager *m, struct bh_control_call *call, enum bh_followed what);
+/* Something has happened: whoever follows is told of it soon, in one go with what happens until then. */
+void bh_follow_wake(struct bh_manager *m);
+/* Forgets all, when the server has gone. */
+void bh_follow_clear(struct bh_manager *m);
 
 /* ids.c: sets in MEMORY the numbers by which SEEN knows the zones of P, which was placed with MEMORY. *RET_CHANGED: P is to be placed
  * again. 0 or -ENOMEM. */

@@ -359,7 +359,7 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
 		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen),
-		"denials", bh_denials_list(m, DENIALS_MAX));
+		"denials", bh_drops_list(m, DENIALS_MAX));
 	if (!sync && m->verified) {	/* the monitors tell too, but nobody should see the same drift twice */
 		bh_seen_clear(&m->seen);
 		bh_manager_dirty(m);

@@ -39,7 +39,7 @@ static void log_work(const struct bh_manager *m)
 
 	for (size_t i = 0; i < BH_STAGE_MAX && n < sizeof(text); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, ", %s %" PRIu64, names[i], w->last.usec[i]);
-	bh_log(&m->log, LOG_DEBUG, BH_EVENT_CHANGE, "%zu elements, %zu bytes; microseconds: waited %" PRIu64 "%s", w->last.nft.elements,
+	bh_log_event(&m->log, BH_EVENT_CHANGE, "%zu elements, %zu bytes; microseconds: waited %" PRIu64 "%s", w->last.nft.elements,
 		w->last.nft.bytes, w->last.waited_usec, text);
 }
 

@@ -30,6 +30,25 @@ const char *bh_denied_class_name(enum bh_denied_class c)
 	return c < BH_CLASS_MAX ? names[c] : NULL;
 }
 
+const char *bh_denied_class_means(enum bh_denied_class c)
+{
+	switch (c) {
+	case BH_CLASS_UNKNOWN:
+		return "an end of it is known to no runtime yet, or no more: if that goes on, see bulkhead status, whether the runtime answers";
+	case BH_CLASS_IDENTITY:
+		return "it was sent with an address or MAC that is not the sender's, which no rule allows; a container that routes for others needs "
+		       "'forwards' in its zone";
+	case BH_CLASS_INVALID:
+		return "it belongs to no connection that is known, such as the last packets of one that has ended: nothing is to be allowed";
+	case BH_CLASS_NOISE:
+		return "broadcast or multicast that nobody asked for: nothing is to be allowed";
+	case BH_CLASS_LIMIT:
+		return "the container has as many connections as its zone lets it open: raise 'connections' there";
+	default:
+		return NULL;
+	}
+}
+
 static bool class_get(const struct nlattr *a, enum bh_denied_class *ret)
 {
 	const char *s;

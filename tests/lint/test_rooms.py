@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near"},
     "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "diff", "expect", "foreign", "judge", "matrix", "place", "ruleset", "scan", "shape"},
+    "core": {"advise", "compile", "diff", "expect", "foreign", "judge", "matrix", "place", "plan", "ruleset", "scan", "shape", "suggest"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"tc"},

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/cli/drops.h"
 #include "../../src/cli/status.h"
 
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 #include <cmocka.h>
@@ -115,15 +117,21 @@ static void test_no_daemon(void **state)
 	output_clear(&o);
 }
 
-/* Prints DOC in the view and checks what holds for every output: no line wider than 80 columns, no control character. */
-static char *draw(const json_t *doc, enum bh_view view, bool colour)
+static void drops_text(struct bh_writer *w, const json_t *doc, void *userdata)
+{
+	(void)userdata;
+	bh_drops_text(w, doc);
+}
+
+/* Prints DOC by TEXT and checks what holds for every output: no line wider than 80 columns, no control character. */
+static char *draw_by(const json_t *doc, bh_text_fn fn, void *userdata, bool colour)
 {
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 	struct bh_writer w = { .out = f, .colour = colour };
 
-	assert_int_equal(bh_writer_put(&w, doc, bh_status_text, &view), 0);
+	assert_int_equal(bh_writer_put(&w, doc, fn, userdata), 0);
 	fclose(f);
 	for (char *line = text; !colour && *line;) {
 		size_t len = strcspn(line, "\n");
@@ -141,6 +149,66 @@ static char *draw(const json_t *doc, enum bh_view view, bool colour)
 		line += len + (line[len] == '\n');
 	}
 	return text;
+}
+
+static char *draw(const json_t *doc, enum bh_view view, bool colour)
+{
+	return draw_by(doc, bh_status_text, &view, colour);
+}
+
+static json_t *drop(const char *class, const char *verdict, const char *from, const char *to, const char *port)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:I}", "class", class, "verdict", verdict, "from", from, "from_zone",
+		"project:a-rather-long-name", "to", to, "to_zone", "internet", "proto", "tcp", "port", port, "count", (json_int_t)1234567,
+		"first_usec", (json_int_t)1700000000000000, "last_usec", (json_int_t)1700000000000000);
+}
+
+static void test_drops_text(void **state)
+{
+	json_t *doc = json_pack("[o, o, o, o]", drop("policy", "deny", "a-container-with-a-rather-long-name\x1b[2J", "internet", "5432"),
+		drop("quarantine", "audit", "job", "db1", "many"), drop("noise", "deny", "web1", "multicast", NULL),
+		drop("metadata", "audit", "job", "metadata", "80"));
+	char *text = draw_by(doc, drops_text, NULL, false), *passed;
+
+	(void)state;
+	/* audit and denied apart, noise as a sum */
+	passed = strstr(text, "\nwould be denied, and passed");
+	assert_non_null(passed);
+	assert_int_equal(strncmp(text, "denied ", 7), 0);
+	assert_true(strstr(text, "policy") < passed);
+	assert_null(strchr(text, '\x1b'));
+	assert_true(strstr(text, "quarantine") > passed);
+	assert_non_null(strstr(text, "tcp/many"));
+	assert_null(strstr(text, "multicast ("));
+	assert_non_null(strstr(text, "1234567 frames of broadcast"));
+	free(text);
+	json_array_clear(doc);
+	text = draw_by(doc, drops_text, NULL, false);
+	assert_string_equal(text, "nothing was denied lately\n");
+	free(text);
+	json_decref(doc);
+}
+
+static void test_ages(void **state)
+{
+	static const struct {
+		json_int_t ago;
+		const char *text;
+	} cases[] = {{0, "0 s"}, {119, "119 s"}, {120, "2 min"}, {7199, "119 min"}, {7200, "2 h"}, {86400 * 2, "2 d"}, {-100, "0 s"}};
+	char buf[BH_AGE_TEXT], clock[BH_CLOCK_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		const char *text = NULL;
+
+		for (int tries = 0; tries < 3; tries++) {	/* a second may pass in between */
+			text = bh_age_text((json_int_t)(time(NULL) - cases[i].ago) * 1000000, buf);
+			if (strcmp(text, cases[i].text) == 0)
+				break;
+		}
+		assert_string_equal(text, cases[i].text);
+	}
+	assert_string_equal(bh_clock_text(1700000000000000, clock), "22:13:20");
 }
 
 static json_t *document(size_t containers, const char *state, bool in_sync, const char *name)
@@ -323,6 +391,8 @@ int main(void)
 		cmocka_unit_test(test_problems_first),
 		cmocka_unit_test(test_missing_keys),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_drops_text),
+		cmocka_unit_test(test_ages),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

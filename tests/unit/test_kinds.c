@@ -110,12 +110,63 @@ static void the_oldest_are_forgotten(void **state)
 	assert_true(note(k, kind("c0", "db1", BH_PORT_NONE), 4, &x));	/* told again: better than never */
 }
 
+/* Whoever follows gets every kind with something new once, in order, however few at a time. */
+static void what_is_new_since(void **state)
+{
+	_cleanup_(bh_kinds_freep) struct bh_kinds *k = NULL;
+	struct bh_kind *const *v, *x;
+	uint64_t seq = 0;
+	size_t n, told = 0;
+
+	(void)state;
+	assert_int_equal(bh_kinds_new(&k), 0);
+	assert_int_equal(bh_kinds_since(k, 0, 10, &v), 0);
+	for (int port = 1; port <= 100; port++)	/* 64 and one of the rest */
+		note(k, kind("web1", "db1", port), 1, &x);
+	note(k, kind("web1", "db1", 7), 2, &x);
+	note(k, kind("web2", "db1", 80), 3, &x);
+	while ((n = bh_kinds_since(k, seq, 10, &v)) > 0) {
+		assert_true(n <= 10);
+		for (size_t i = 0; i < n; i++) {
+			assert_true(v[i]->seq > seq);
+			seq = v[i]->seq;
+		}
+		told += n;
+	}
+	assert_int_equal(told, BH_KINDS_PORTS + 2);
+	assert_int_equal(seq, bh_kinds_seq(k));
+	note(k, kind("web1", "db1", 7), 4, &x);
+	assert_int_equal(bh_kinds_since(k, seq, 10, &v), 1);
+	assert_int_equal(v[0]->port, 7);
+	assert_int_equal(v[0]->count, 3);
+}
+
+static void the_last_packet_is_described(void **state)
+{
+	_cleanup_(bh_kinds_freep) struct bh_kinds *k = NULL;
+	struct bh_kind what = kind("web1", "api1", 8080), *x;
+
+	(void)state;
+	assert_int_equal(bh_kinds_new(&k), 0);
+	assert_int_equal(bh_addr_parse("10.0.0.1", &what.from_addr), 0);
+	assert_true(note(k, what, 1, &x));
+	assert_int_equal(x->via.family, 0);
+	assert_int_equal(bh_addr_parse("198.51.100.1", &what.via), 0);
+	what.via_port = 80;
+	assert_false(note(k, what, 2, &x));
+	assert_int_equal(x->via.family, 4);
+	assert_int_equal(x->via_port, 80);
+	assert_int_equal(x->from_addr.family, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_of_a_kind_is_told_apart),
 		cmocka_unit_test(a_scan_is_folded),
 		cmocka_unit_test(the_oldest_are_forgotten),
+		cmocka_unit_test(what_is_new_since),
+		cmocka_unit_test(the_last_packet_is_described),
 	};
 
 	return cmocka_run_group_tests_name("kinds", tests, NULL, NULL);
