@@ -151,12 +151,12 @@ static void warn_no_dns(struct bh_cfg *c, struct opened *o)
 	}
 }
 
+/* What is in lan wherever this host stands. */
+static const char *const lan[] = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"};
+
 /* An address zone takes its addresses away from lan. */
 static void warn_lan(struct bh_cfg *c)
 {
-	static const char *const lan[] = {
-		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"};
-
 	for (size_t z = 0; z < c->policy->zones.n; z++) {
 		const struct bh_claim *told = NULL;
 		bool holds = false;
@@ -193,6 +193,46 @@ static void warn_guarantees(struct bh_cfg *c)
 				bh_cfg_warn(c, &z->loc, "zone '%s' has a guarantee of %s, but out of what: write "
 					"'bandwidth: {%s: RATE}' at the top of the main file", z->name,
 					bh_direction_name(d), bh_direction_name(d));
+}
+
+/* Whether Z names what holds an address of F, as far as the configuration can tell. */
+static bool exempts(const struct bh_policy *p, const struct bh_zone *z, const struct bh_prefix *f)
+{
+	bool touches_lan = false, inside_lan = false;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(lan); i++) {
+		struct bh_prefix range = {0};
+		bool ok = bh_prefix_parse(lan[i], &range) == 0, inside = ok && bh_prefix_covers(&range, f);
+
+		inside_lan = inside_lan || inside;
+		touches_lan = touches_lan || inside || (ok && bh_prefix_covers(f, &range));
+	}
+	bh_vec_foreach(ref, &z->exempt) {
+		if (ref->builtin == BH_BUILTIN_WORLD || (ref->builtin == BH_BUILTIN_LAN && touches_lan) ||
+			(ref->builtin == BH_BUILTIN_INTERNET && !inside_lan))
+			return true;
+		if (ref->zone < 0)
+			continue;
+		bh_vec_foreach(c, &p->zones.v[ref->zone].cidrs)
+			if (bh_prefix_covers(c, f) || bh_prefix_covers(f, c))
+				return true;
+	}
+	return false;
+}
+
+/* Containers could be at what a container forwards for, and what they send each other is never exempt. */
+static void warn_exempt(struct bh_cfg *c)
+{
+	char text[BH_PREFIX_TEXT];
+
+	bh_vec_foreach(router, &c->policy->zones)
+		bh_vec_foreach(f, &router->forwards)
+			bh_vec_foreach(z, &c->policy->zones)
+				if (exempts(c->policy, z, f)) {
+					bh_cfg_warn(c, &z->loc, "zone '%s' does not exempt %s, whatever it names: zone '%s' forwards it, so it may be "
+						"behind a container", z->name, bh_prefix_text(f, text), router->name);
+					break;
+				}
 }
 
 /* Labels that images are built with, by the conventions of OCI, label-schema and old Dockerfiles. */
@@ -282,6 +322,7 @@ void bh_cfg_warnings(struct bh_cfg *c)
 	warn_lan(c);
 	warn_forwards(c);
 	warn_guarantees(c);
+	warn_exempt(c);
 	bh_vec_foreach(z, &c->policy->zones)
 		if (z->select)
 			warn_selector(c, z->select, false);

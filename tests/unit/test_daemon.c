@@ -96,11 +96,14 @@ int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struc
 	return 0;
 }
 
+static bool caps_missing[BH_DIRECTION_MAX];
+
 int bh_compile_shape(const struct bh_compile_input *in, struct bh_ruleset *ruleset, struct bh_shape **ret, struct bh_error *err)
 {
 	(void)ruleset, (void)err;
 	*ret = calloc(1, sizeof(**ret));
 	assert_non_null(*ret);
+	memcpy((*ret)->missing, caps_missing, sizeof(caps_missing));
 	(*ret)->present[BH_EGRESS] = in->policy->zones.n > 0 && in->policy->zones.v[0].zone_rates.egress_bps > 0;
 	return 0;
 }
@@ -842,6 +845,38 @@ static void test_caps_that_cannot_be_had(void **state)
 	assert_state(f, "enforcing");
 }
 
+/* What is not held is said, and what would help. */
+static void test_caps_that_this_kernel_has_not(void **state)
+{
+	static const struct {
+		bool ifb, egress, ingress;
+		const char *reason;
+	} cases[] = {
+		{ false, true, false, "caps on egress are not held, everything else is: this kernel has no IFB (modprobe ifb)" },
+		{ false, false, true, "caps on ingress are not held, everything else is: this kernel has no IFB (modprobe ifb)" },
+		{ true, true, true, "caps on egress and ingress are not held, everything else is: this kernel has no HTB (modprobe sch_htb)" },
+	};
+	struct fixture *f = *state;
+
+	daemon_with(f, 2);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *reason = NULL;
+
+		f->m->features.ifb = cases[i].ifb;
+		caps_missing[BH_EGRESS] = cases[i].egress;
+		caps_missing[BH_INGRESS] = cases[i].ingress;
+		assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+		bh_manager_run(f->m);
+		assert_string_equal(bh_manager_state(f->m, &reason), "degraded");
+		assert_string_equal(reason, cases[i].reason);
+		assert_int_equal(members_in_kernel(f), 2);
+	}
+	memset(caps_missing, 0, sizeof(caps_missing));
+	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	bh_manager_run(f->m);
+	assert_state(f, "enforcing");
+}
+
 static void test_bad_reload_changes_nothing(void **state)
 {
 	static const char *const bad[] = {
@@ -1134,6 +1169,7 @@ int main(void)
 		cmocka_unit_test(test_mask),
 		cmocka_unit_test_setup_teardown(test_refusal_by_the_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_caps_that_cannot_be_had, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_caps_that_this_kernel_has_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_reload_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_reload_goes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_crash_before_it_is_confirmed, setup, teardown),
