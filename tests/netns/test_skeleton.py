@@ -278,9 +278,28 @@ def denied():
     return {k: c.get(f"inet.denied_{k}", 0) + c.get(f"bridge.denied_{k}", 0) for k in CLASSES}
 
 
+class Counts:
+    """denied() around probes that follow each other at once: after one is before the next."""
+    last = None
+
+    @classmethod
+    def before(cls):
+        return cls.last or denied()
+
+    @classmethod
+    def after(cls):
+        cls.last = denied()
+        return cls.last
+
+    @classmethod
+    def pause(cls):
+        cls.last = None
+
+
 class Base(unittest.TestCase):
     def group(self, checks, judge):
         bad = []
+        Counts.pause()
         for name, probe, want, klass in checks:
             why = judge(probe, want, klass)
             if why:
@@ -290,9 +309,9 @@ class Base(unittest.TestCase):
 
 
 def enforced(probe, want, klass):
-    before = denied()
+    before = Counts.before()
     got = probe()
-    after = denied()
+    after = Counts.after()
     rose = {k for k in CLASSES if after[k] > before[k]} - {"noise"}
     why = [] if got == want else [f"{got}, not {want}"]
     if klass == "noise":
@@ -313,9 +332,9 @@ def open_(probe, want, klass):
 
 def audited(probe, want, klass):
     counts = klass and not klass.endswith("?")
-    before = denied() if counts else None
+    before = Counts.before() if counts else Counts.pause()
     got = probe()
-    after = denied() if counts else None
+    after = Counts.after() if counts else None
     why = [] if got == "ok" else [f"{got}, not ok"]
     if counts and after[klass] <= before[klass]:
         why.append(f"not counted as {klass}")

@@ -220,9 +220,9 @@ class Prober:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             fds = [fd for s in self.servers for fd in s.socks] + [c.fileno() for s in self.servers for c in s.conns]
-            select.select(fds + [sock], [], [], 0.01)
-            for s in self.servers:
-                s.poll()
+            if select.select(fds + [sock], [], [], 0.01)[0]:
+                for s in self.servers:
+                    s.poll()
             r = done(sock)
             if r:
                 return r
