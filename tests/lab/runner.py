@@ -31,7 +31,7 @@ ROOMS = ("unit", "golden", "lint", "netns", "integration")
 CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
 ALONE = re.compile(r"^# alone: ", re.M)
-TAKES = re.compile(r"^# takes: (\d+) s, works (\d+) s$", re.M)
+TAKES = re.compile(r"^# takes: (\d+) s(?:, works (\d+) s)?$", re.M)
 NEEDS_ASAN = re.compile(r"BH_UNIT|BH_FAULTS_BUILD")
 CPUS = os.cpu_count() or 1
 BUSY, BUSY_ALONE = 1.0 * CPUS, 0.5 * CPUS  # processors that programs running at once may use together
@@ -72,9 +72,9 @@ class Program:
         self.env, self.cwd = env or {}, cwd or TOP
         text = "".join(pathlib.Path(c).read_text() for c in self.cmd if c.endswith(".py"))
         self.alone = bool(ALONE.search(text))
-        self.takes, self.works = map(int, m.groups()) if (m := TAKES.search(text)) else (0, 0)
-        # processors: a small one is read, started and over
-        self.share = self.works / self.takes if self.takes else 0.5
+        takes, works = m.groups() if (m := TAKES.search(text)) else (0, None)
+        self.takes = int(takes)
+        self.share = int(works) / self.takes if works else 0.5    # of a processor
         if room not in ("netns", "integration", "kernels") or not text:
             self.share = 1.0
         self.asan = not text or bool(NEEDS_ASAN.search(text))
