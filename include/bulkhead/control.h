@@ -58,6 +58,13 @@ int bh_control_tell(struct bh_control_call *call, json_t *result);
 /* Whether the call's peer is still there. One that has left is forgotten with the next bh_control_tell(). */
 bool bh_control_is_alive(const struct bh_control_call *call);
 
+/* A stream socket that listens at PATH, whose folder is made where it is missing, with mode 0660 and group GROUP (-1: as it comes); a dead
+ * one is replaced. *RET_INODE is for bh_control_socket_remove(), which unlinks PATH while it is still that one (0: does nothing). */
+int bh_control_socket(const char *path, gid_t group, int *ret_fd, ino_t *ret_inode, struct bh_error *err);
+void bh_control_socket_remove(const char *path, ino_t inode);
+/* The group `bulkhead`, -1 when there is none. */
+gid_t bh_control_group(void);
+
 /* One request, blocking, at most TIMEOUT_MS. *RET_RESULT is a new reference. -ENOENT/-ECONNREFUSED: the daemon is not running;
  * -EACCES: not permitted (socket mode or the daemon said so); -EBADMSG: refused, ERR says why (code in RET_CODE if not NULL, 16 bytes). */
 int bh_control_call(const char *path, json_t *request, int timeout_ms, json_t **ret_result, char *ret_code,

@@ -7,9 +7,6 @@
 
 #define BH_CONTROL_GROUP "bulkhead"
 
-/* The group that may read, or (gid_t)-1 where it does not exist. */
-gid_t bh_control_group(void);
-
 /* What the peer of FD may do, by the kernel's word (SO_PEERCRED, SO_PEERGROUPS; unix(7)), never by its own: uid 0 writes, a member of
  * GROUP reads. BH_RIGHT_NONE also when the kernel does not tell. */
 enum bh_control_right bh_control_peer_right(int fd, gid_t group);

@@ -310,61 +310,6 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 	return 0;
 }
 
-static int make_directory(const char *path, struct bh_error *err)
-{
-	_cleanup_free_ char *dir = strdup(path);
-	char *slash = dir ? strrchr(dir, '/') : NULL;
-
-	if (!dir)
-		return bh_fail(err, -ENOMEM, "out of memory");
-	if (!slash || slash == dir)
-		return 0;
-	*slash = '\0';
-	/* chmod: whatever the umask is, members of the group must be able to get to the socket. */
-	if (mkdir(dir, 0755) < 0 ? errno != EEXIST : chmod(dir, 0755) < 0)
-		return bh_fail(err, -errno, "cannot make %s: %s", dir, strerror(errno));
-	return 0;
-}
-
-/* Whether somebody listens at SA. */
-static bool is_alive(const struct sockaddr_un *sa)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd >= 0 && (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN);
-}
-
-/* Binds under another name and renames over PATH: never a moment with the wrong mode, a dead socket replaced in one step. */
-static int server_bind(struct bh_control_server *s, struct bh_error *err)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX }, now = { .sun_family = AF_UNIX };
-	struct stat st;
-	int n;
-
-	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s.new", s->path);
-	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
-		return bh_fail(err, -ENAMETOOLONG, "the path of the socket is too long: %s", s->path);
-	snprintf(now.sun_path, sizeof(now.sun_path), "%s", s->path);
-	if (lstat(s->path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		return bh_fail(err, -EEXIST, "%s is there and is no socket: remove it", s->path);
-	if (is_alive(&now))
-		return bh_fail(err, -EADDRINUSE, "another program listens at %s: stop it, or use --socket", s->path);
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0)
-		return bh_fail(err, -errno, "socket: %s", strerror(errno));
-	(void)unlink(sa.sun_path);	/* of a start that was cut off; bind tells if it is still there */
-	if (bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		return bh_fail(err, -errno, "cannot bind %s: %s", sa.sun_path, strerror(errno));
-	if (chmod(sa.sun_path, 0660) < 0 || (s->group != (gid_t)-1 && chown(sa.sun_path, 0, s->group) < 0 && geteuid() == 0) ||
-		listen(s->fd, SOMAXCONN) < 0 || lstat(sa.sun_path, &st) < 0 || rename(sa.sun_path, s->path) < 0) {
-		n = -errno;
-		(void)unlink(sa.sun_path);
-		return bh_fail(err, n, "cannot listen at %s: %s", s->path, strerror(-n));
-	}
-	s->inode = st.st_ino;
-	return 0;
-}
-
 int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn, void *userdata,
 	struct bh_control_server **ret, struct bh_error *err)
 {
@@ -381,9 +326,7 @@ int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn
 	s->path = strdup(path);
 	if (!s->path)
 		return bh_fail(err, -ENOMEM, "out of memory");
-	r = make_directory(path, err);
-	if (r == 0)
-		r = server_bind(s, err);
+	r = bh_control_socket(path, s->group, &s->fd, &s->inode, err);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(event, &s->io, s->fd, EPOLLIN, on_listen, s);
@@ -395,8 +338,6 @@ int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn
 
 void bh_control_server_free(struct bh_control_server *s)
 {
-	struct stat st;
-
 	if (!s)
 		return;
 	while (s->n_clients > 0)
@@ -404,9 +345,7 @@ void bh_control_server_free(struct bh_control_server *s)
 	sd_event_source_disable_unref(s->io);
 	if (s->fd >= 0)
 		close(s->fd);
-	/* Only what is still ours: a successor may listen there already. */
-	if (s->inode && lstat(s->path, &st) == 0 && st.st_ino == s->inode)
-		(void)unlink(s->path);
+	bh_control_socket_remove(s->path, s->inode);
 	sd_event_unref(s->event);
 	free(s->path);
 	free(s);

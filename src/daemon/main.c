@@ -2,6 +2,7 @@
 #include "kept.h"
 #include "lock.h"
 #include "manager.h"
+#include "metrics.h"
 #include "options.h"
 
 #include <bulkhead/fault.h>
@@ -55,9 +56,11 @@ static int add_runtimes(struct bh_manager *m, const struct bh_options *o, struct
 static int run(const struct bh_options *o, struct bh_error *err)
 {
 	_cleanup_(bh_manager_freep) struct bh_manager *m = NULL;
+	_cleanup_(bh_metrics_freep) struct bh_metrics *metrics = NULL;
 	_cleanup_(eventp) sd_event *event = NULL;
 	struct bh_manager_parts parts = { 0 };
 	struct bh_lock lock = { .fd = -1 };
+	struct bh_error unserved = { 0 };
 	pid_t holder;
 	int r;
 
@@ -97,6 +100,9 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	if (!parts.once)
 		r = bh_control_listen(event, o->socket, bh_handle_call, m, &m->control, err);
 	BH_FAULT("start-listening");
+	/* nobody is left without rules because nobody can count them */
+	if (r == 0 && o->metrics && !parts.once && bh_metrics_new(m, o->metrics, &metrics, &unserved) < 0)
+		bh_log(&m->log, LOG_ERR, BH_EVENT_START, "%s", unserved.msg);
 	if (r == 0)
 		r = bh_manager_add_signals(m, err);
 	if (r == 0)

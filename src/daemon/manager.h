@@ -93,6 +93,7 @@ struct bh_config_state {
 	char *keep_error;		/* the last good configuration could not be kept; or NULL */
 	bool keep_due;			/* the policy is to be kept as the last good one when the kernel holds it */
 	uint64_t loaded_usec;		/* when the policy was loaded, realtime; 0 never */
+	uint64_t refused;		/* loads since the start that changed nothing */
 };
 
 /* confirm.c: what is loaded for a time, and goes back by itself unless it is confirmed. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "metrics.h"
 #include "options.h"
 
 #include <bulkhead/control.h>
@@ -17,6 +18,7 @@ static void help(void)
 	       "                         (" BH_STATE_DIR ")\n"
 	       "  --runtime KIND=SOCKET  a container runtime; may be repeated\n"
 	       "                         (docker=" BH_DOCKER_SOCKET ")\n"
+	       "  --metrics WHERE        serve Prometheus: unix:PATH, 127.0.0.1:PORT or [::1]:PORT\n"
 	       "  --foreground           log to stderr instead of the journal\n"
 	       "  --once                 bring the kernel in line once, and exit\n"
 	       "  --teardown             remove everything of bulkhead from the kernel, and exit;\n"
@@ -45,10 +47,11 @@ static int runtime_parse(struct bh_options *o, char *arg)
 
 static int parse(int argc, char **argv, struct bh_options *o)
 {
-	enum { CONFIG = 1000, SOCKET, STATE, RUNTIME, FOREGROUND, ONCE, TEARDOWN, VERSION, HELP };
+	enum { CONFIG = 1000, SOCKET, STATE, RUNTIME, METRICS, FOREGROUND, ONCE, TEARDOWN, VERSION, HELP };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, CONFIG }, { "socket", required_argument, NULL, SOCKET },
 		{ "state", required_argument, NULL, STATE }, { "runtime", required_argument, NULL, RUNTIME },
+		{ "metrics", required_argument, NULL, METRICS },
 		{ "foreground", no_argument, NULL, FOREGROUND }, { "once", no_argument, NULL, ONCE },
 		{ "teardown", no_argument, NULL, TEARDOWN }, { "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP }, { 0 },
@@ -69,6 +72,13 @@ static int parse(int argc, char **argv, struct bh_options *o)
 			break;
 		case RUNTIME:
 			r = runtime_parse(o, optarg);
+			break;
+		case METRICS:
+			if (bh_metrics_where(optarg, NULL) < 0) {
+				fprintf(stderr, "bulkheadd: --metrics wants unix:PATH, 127.0.0.1:PORT or [::1]:PORT, not '%s'\n", optarg);
+				return -EINVAL;
+			}
+			o->metrics = optarg;
 			break;
 		case FOREGROUND:
 			o->foreground = true;

@@ -24,6 +24,7 @@ struct bh_runtime_option {
 struct bh_options {
 	enum bh_action action;
 	const char *config, *socket, *state;
+	const char *metrics;	/* "unix:PATH", "127.0.0.1:PORT" or "[::1]:PORT"; NULL: none */
 	bool foreground;
 	BH_VEC(struct bh_runtime_option) runtimes;	/* docker's default when none is given */
 };

@@ -192,6 +192,7 @@ static void refused(struct bh_manager *m, char *error)
 	bh_log(&m->log, LOG_ERR, BH_EVENT_CONFIG, "%s was refused, nothing changed: %s", m->config_path, error ? error : "out of memory");
 	free(m->config.error);
 	m->config.error = error;
+	m->config.refused++;
 }
 
 static int load_again(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)

@@ -72,10 +72,11 @@ static json_t *daemon_json(const struct bh_manager *m)
 		json_decref(files);
 		return NULL;
 	}
-	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o, s:o}}", "state", state, "reason", bh_json_text(reason), "pid", (int)getpid(),
+	return json_pack("{s:s, s:o, s:i, s:o, s:s, s:{s:o, s:o, s:o, s:o, s:I}}", "state", state, "reason", bh_json_text(reason), "pid", (int)getpid(),
 		"since", bh_json_time(m->since_usec), "version", BULKHEAD_VERSION, "config", "files", files, "loaded",
 		bh_json_time(m->config.loaded_usec), "error", bh_json_text(m->config.error), "confirm_within",
-		m->probation.on ? json_integer((json_int_t)bh_probation_left(m)) : json_null());
+		m->probation.on ? json_integer((json_int_t)bh_probation_left(m)) : json_null(), "refused",
+		(json_int_t)m->config.refused);
 }
 
 static json_t *runtimes_json(const struct bh_manager *m)
@@ -340,6 +341,25 @@ static bool in_sync(struct bh_manager *m, const struct bh_ruleset *ruleset, cons
 		bh_shape_equal(m->round.shape, shape) && !bh_flags_undone(m);
 }
 
+/* Denied packets by class, of all tables together, as the kernel counts them. */
+static json_t *denied_json(const struct bh_ruleset *seen)
+{
+	static const char prefix[] = "denied_";
+	json_t *o = json_object();
+
+	for (enum bh_family f = 0; o && f < BH_FAMILY_MAX; f++)
+		bh_vec_foreach(c, &seen->tables[f].counters) {
+			const char *class = c->name + sizeof(prefix) - 1;
+			json_int_t before;
+
+			if (strncmp(c->name, prefix, sizeof(prefix) - 1) != 0)
+				continue;
+			before = json_integer_value(json_object_get(o, class));
+			(void)json_object_set_new(o, class, json_integer(before + (json_int_t)c->packets));	/* no memory, or a stranger's: one less */
+		}
+	return o;
+}
+
 int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 {
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
@@ -355,9 +375,9 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 		return r;
 	sync = in_sync(m, seen, shape);
 	inet = &seen->tables[BH_FAMILY_INET];
-	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
+	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
-		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "runtimes", runtimes_json(m), "zones",
+		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "denied", denied_json(seen), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen),
 		"denials", bh_drops_list(m, DENIALS_MAX));
 	if (!sync && m->verified) {	/* the monitors tell too, but nobody should see the same drift twice */
