@@ -15,6 +15,7 @@ static const struct bh_verb VERBS[] = {
 	{ "test", "[FILE]", "which zone may open what on which, and do the expectations hold", 0, 1, bh_verb_test },
 	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
 	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 0, 3, bh_verb_explain },
+	{ "prove", "", "packets between throw-away endpoints of each pair of zones: as configured?", 0, 0, bh_verb_prove },
 	{ "reload", "", "load the configuration again, or refuse it", 1u << BH_OPTION_CONFIRM, 0, bh_verb_reload },
 	{ "confirm", "", "keep what reload --confirm has loaded", 0, 0, bh_verb_confirm },
 	{ "drops", "", "denied packets by name", 1u << BH_OPTION_FOLLOW, 0, bh_verb_drops },

@@ -58,6 +58,7 @@ int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
 int bh_verb_explain(struct bh_cli *cli);
+int bh_verb_prove(struct bh_cli *cli);
 
 /* The whole command, for tests too: OUT and ERR are where it writes. Returns the exit code. */
 int bh_cli_main(int argc, char **argv, FILE *out, FILE *err);

@@ -74,6 +74,7 @@ static const struct {
 	{ "confirm", BH_RIGHT_WRITE, bh_handle_confirm },
 	{ "drops", BH_RIGHT_READ, bh_handle_drops },
 	{ "events", BH_RIGHT_READ, bh_handle_events },
+	{ "prove", BH_RIGHT_WRITE, bh_handle_prove },	/* for root, as sending is */
 };
 
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

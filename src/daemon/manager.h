@@ -423,6 +423,8 @@ void bh_handle_plan(struct bh_manager *m, struct bh_control_call *call, const js
 /* explain.c: what becomes of one connection, and why. Changes nothing. -ENOENT, -EINVAL: the question was wrong, ERR says how; or another -errno. */
 int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct bh_error *err);
 void bh_handle_explain(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+/* proof.c: what `bulkhead prove` asks for: the policy as YAML, where its rules stand, zones with their numbers, networks, resolvers. */
+void bh_handle_prove(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 
 /* handlers.c */
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
