@@ -66,5 +66,7 @@ int bh_config_parse(const struct bh_config_text *texts, size_t n, struct bh_poli
 
 /* The inverse: YAML that parses to an equal policy. 0 or -ENOMEM. */
 int bh_config_print(const struct bh_policy *p, struct bh_buf *out);
+/* The same with more entries, as YAML, at the end of `zones` and of `allow` (NULL: none). */
+int bh_config_print_with(const struct bh_policy *p, const char *zones, const char *rules, struct bh_buf *out);
 
 #endif

@@ -18,6 +18,8 @@ static const struct bh_verb VERBS[] = {
 	{ "prove", "", "packets between throw-away endpoints of each pair of zones: as configured?", 0, 0, bh_verb_prove },
 	{ "reload", "", "load the configuration again, or refuse it", 1u << BH_OPTION_CONFIRM, 0, bh_verb_reload },
 	{ "confirm", "", "keep what reload --confirm has loaded", 0, 0, bh_verb_confirm },
+	{ "why", "NAME", "what a container was denied, and what to write to allow it", 0, 1, bh_verb_why },
+	{ "suggest", "", "a configuration that allows what was denied, or would have been", 0, 0, bh_verb_suggest },
 	{ "drops", "", "denied packets by name", 1u << BH_OPTION_FOLLOW, 0, bh_verb_drops },
 	{ "events", "", "what the daemon saw and did lately", 1u << BH_OPTION_FOLLOW, 0, bh_verb_events },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },

@@ -52,6 +52,8 @@ int bh_verb_check(struct bh_cli *cli);
 int bh_verb_plan(struct bh_cli *cli);
 int bh_verb_reload(struct bh_cli *cli);
 int bh_verb_confirm(struct bh_cli *cli);
+int bh_verb_why(struct bh_cli *cli);
+int bh_verb_suggest(struct bh_cli *cli);
 int bh_verb_drops(struct bh_cli *cli);
 int bh_verb_events(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);

@@ -208,21 +208,28 @@ static void put_zone(struct bh_buf *out, const struct bh_zone *z)
 	put_prefixes(out, "forwards", z->forwards.v, z->forwards.n);
 }
 
-int bh_config_print(const struct bh_policy *p, struct bh_buf *out)
+int bh_config_print_with(const struct bh_policy *p, const char *zones, const char *rules, struct bh_buf *out)
 {
 	const struct bh_rates none = {0};
 
 	bh_buf_printf(out, "version: 1\nmode: %s\ndeny: %s\n", p->mode == BH_MODE_AUDIT ? "audit" : "enforce",
 		p->deny == BH_DENY_DROP ? "drop" : "reject");
 	put_rates(out, "bandwidth", &p->host_rates, &none);
-	bh_buf_puts(out, p->zones.n ? "\nzones:\n" : "");
+	bh_buf_puts(out, p->zones.n || zones ? "\nzones:\n" : "");
 	bh_vec_foreach(z, &p->zones)
 		put_zone(out, z);
-	bh_buf_puts(out, p->allow.n ? "\nallow:\n" : "");
+	bh_buf_puts(out, zones ? zones : "");
+	bh_buf_puts(out, p->allow.n || rules ? "\nallow:\n" : "");
 	bh_vec_foreach(rule, &p->allow)
 		bh_yaml_put_rule(out, rule, false);
+	bh_buf_puts(out, rules ? rules : "");
 	bh_buf_puts(out, p->expect.n ? "\nexpect:\n" : "");
 	bh_vec_foreach(rule, &p->expect)
 		bh_yaml_put_rule(out, rule, true);
 	return out->err;
+}
+
+int bh_config_print(const struct bh_policy *p, struct bh_buf *out)
+{
+	return bh_config_print_with(p, NULL, NULL, out);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FEW_PORTS 8	/* of one protocol and pair of zones; more is the protocol */
+#define WIDTH 80
 #define NOTES_MAX 4	/* flows that the comment of a rule names */
 
 /* What one pair of ends needs. */
@@ -63,15 +64,39 @@ static const struct bh_zone_inst *inst_of(const struct suggester *s, const struc
 	return s->units.v[n->unit].unfit ? NULL : &s->groups.v[s->units.v[n->unit].group].inst;
 }
 
-static void put_flow(struct bh_buf *out, const struct bh_denied_flow *f)
+/* TEXT as a comment, wrapped at spaces. */
+static void put_comment(struct bh_buf *out, const char *text)
 {
+	const char *lead = "  # ";
+
+	while (*text) {
+		size_t n = strlen(text), room = WIDTH - strlen(lead);
+
+		if (n > room)
+			for (n = room; n > 0 && text[n] != ' ';)
+				n--;
+		n = n ? n : room;
+		bh_buf_puts(out, lead);
+		bh_buf_putn(out, text, n);
+		bh_buf_puts(out, "\n");
+		text += n + (text[n] == ' ');
+		lead = "  #   ";
+	}
+}
+
+static void put_flow(struct bh_buf *out, const struct bh_denied_flow *f, const char *more)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
 	char port[BH_PORT_TEXT];
 
-	bh_buf_puts(out, "  # ");
-	bh_buf_put_safe(out, f->from_name, 64);
-	bh_buf_puts(out, " to ");
-	bh_buf_put_safe(out, f->to_name, 64);
-	bh_buf_printf(out, " %s: %s", bh_port_text(&f->port, port), f->when);
+	bh_buf_put_safe(&b, f->from_name, 64);
+	bh_buf_puts(&b, " to ");
+	bh_buf_put_safe(&b, f->to_name, 64);
+	bh_buf_printf(&b, " %s: %s%s%s", bh_port_text(&f->port, port), f->when, more ? "; not opened: " : "", more ? more : "");
+	if (b.err)
+		out->err = b.err;
+	else
+		put_comment(out, b.s);
 }
 
 /* What is wanted of flow I, into a row; or told in OUT why not. */
@@ -84,10 +109,8 @@ static int flow_add(const struct suggester *s, const struct adviser *adviser, si
 	struct row *row;
 	int r = adviser_ask(adviser, from, to, &f->port, &a);
 
-	if (r == 0 && a.kind == BH_ADVICE_NONE) {
-		put_flow(out, f);
-		bh_buf_printf(out, "\n  #   not opened: %s\n", a.why);
-	}
+	if (r == 0 && a.kind == BH_ADVICE_NONE)
+		put_flow(out, f, a.why);
 	if (r == 0 && a.kind == BH_ADVICE_LINE) {
 		advise_refs(adviser->policy, from, to, &froms, &tos);
 		row = row_of(rows, &froms, &tos, &a.breaks);
@@ -240,10 +263,8 @@ static void put_draft(const struct suggester *s, struct draft *d, struct bh_sugg
 	d->rule.ports.n = d->ports.all ? 0 : d->ports.ports.n;
 	if (d->flows.n > 1)
 		qsort(d->flows.v, d->flows.n, sizeof(*d->flows.v), flow_cmp);
-	for (size_t i = 0; i < d->flows.n && i < NOTES_MAX; i++) {
-		put_flow(&out->rules, &s->flows[d->flows.v[i]]);
-		bh_buf_puts(&out->rules, "\n");
-	}
+	for (size_t i = 0; i < d->flows.n && i < NOTES_MAX; i++)
+		put_flow(&out->rules, &s->flows[d->flows.v[i]], NULL);
 	if (d->flows.n > NOTES_MAX)
 		bh_buf_printf(&out->rules, "  #   and %zu more\n", d->flows.n - NOTES_MAX);
 	if (d->broken.line) {

@@ -72,6 +72,8 @@ static const struct {
 	{ "reload", BH_RIGHT_WRITE, handle_reload },
 	{ "plan", BH_RIGHT_READ, bh_handle_plan },
 	{ "confirm", BH_RIGHT_WRITE, bh_handle_confirm },
+	{ "why", BH_RIGHT_READ, bh_handle_why },
+	{ "suggest", BH_RIGHT_READ, bh_handle_suggest },
 	{ "drops", BH_RIGHT_READ, bh_handle_drops },
 	{ "events", BH_RIGHT_READ, bh_handle_events },
 	{ "prove", BH_RIGHT_WRITE, bh_handle_prove },	/* for root, as sending is */

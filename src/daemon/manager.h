@@ -375,6 +375,10 @@ void bh_handle_drops(struct bh_manager *m, struct bh_control_call *call, const j
 /* The kinds after *SEQ, MAX at most, told to CALL; *SEQ moves on. 0; -errno: the call is over. */
 int bh_drops_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t *seq, size_t max);
 
+/* why.c, suggest.c */
+void bh_handle_why(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+void bh_handle_suggest(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+
 /* events_told.c: the same for events. */
 void bh_handle_events(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 int bh_events_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t *seq, size_t max);

@@ -4,6 +4,7 @@
 """What is denied is told by name: `drops`, `why`, `events`, and as it happens. On a host with simulated containers."""
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,74 @@ class Drops(unittest.TestCase):
         self.assertFalse([line for line in listed.splitlines() if len(line) > 80])
         for f in (drops, events, text):
             f.end()
+
+    def why(self, name, code):
+        r = self.d.cli("why", name)
+        self.assertEqual((r.returncode, r.stderr), (code, ""), r.stdout)
+        self.assertFalse([line for line in r.stdout.splitlines() if len(line) > 80], r.stdout)
+        return r.stdout
+
+    def paste(self, name):
+        """What `why` says, done: into the file that it names, at the place that it names."""
+        doc = json.loads(self.d.cli("why", name, "--json").stdout)
+        p = doc["paste"]
+        self.assertIn(p["text"], self.why(name, 1))
+        file = pathlib.Path(p["file"])
+        if p["beside"]:
+            lines = file.read_text().splitlines(True)
+            at = int(p["beside"]) - 1
+            file.write_text("".join(lines[:at]) + p["text"] + "".join(lines[at:]))
+        else:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(p["text"])
+        self.d.cli("reload", check=True)
+        return p
+
+    def test_3_why_and_the_line(self):
+        self.web.shout(self.db, port=81)
+        text = self.why("web1", 1)
+        self.assertIn("who       web1 in zone web: labels tier=web (bulkhead.yaml:4)\n", text)
+        self.assertRegex(text, r"(?m)^denied    to db1 \(db\) udp/81: policy, \d+ times, last \d s ago\n          allowed by: - \{from: web, to: db, ports: \[udp/81\]\}$")
+        self.assertIn("denied    from web1 (web) udp/81: policy", self.why("db1", 1))
+        p = self.paste("web1")
+        self.assertEqual((pathlib.Path(p["file"]).name, p["beside"]), ("bulkhead.yaml", "7"))
+        heard = [self.db.socket(family=f, port=81) for f in (socket.AF_INET, socket.AF_INET6)]
+        for s in heard:
+            self.addCleanup(s.close)
+        self.web.shout(self.db, port=81)
+        time.sleep(0.2)
+        self.assertEqual([s.recv(100) for s in heard], [b"web1>db1\n"] * 2)
+        self.assertIn("allowed now", self.why("web1", 0))
+        self.assertEqual(self.d.cli("why", self.web_id()[:8]).returncode, 0)
+        self.assertEqual(self.why("web1", 0), self.why("web1", 0))
+
+    def web_id(self):
+        return next(c["id"] for c in self.d.status()["containers"] if c["name"] == "web1")
+
+    def test_4_who_has_no_zone(self):
+        text = self.why("stray", 1)
+        self.assertIn("who       stray in zone quarantine: matches no zone\n", text)
+        p = self.paste("stray")
+        self.assertEqual(p["file"].split("/")[-2:], ["conf.d", "stray.yaml"])
+        self.d.wait_zone("stray", "stray")
+        self.assertIn("allowed now", self.why("stray", 0))
+
+    def test_5_who_has_gone(self):
+        gone = self.h.start("gone", "web")
+        self.d.wait_zone("gone", "web")
+        gone.shout(self.db, port=82)
+        lab.wait_for("the denial", lambda: any((k["from"], k["port"]) == ("gone", "82") for k in self.drops()))
+        self.h.stop(gone)
+        lab.wait_for("gone to be gone", lambda: self.d.zone_of("gone") is None)
+        text = self.why("gone", 1)
+        self.assertIn("who       gone, which has stopped\n", text)
+        self.assertIn("allowed by: - {from: web, to: db, ports: [udp/82]}", text)
+
+    def test_6_who_is_unknown(self):
+        for args, said in ((["wbe1"], "no container 'wbe1': did you mean 'web1'?"), (["frobnicate"], "no container 'frobnicate': bulkhead status "
+                           "containers lists them"), ([], "why: say which container: bulkhead why NAME")):
+            r = self.d.cli("why", *args)
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (2, "", f"bulkhead: {said}\n"))
 
     def test_9_the_daemon_ends(self):
         f = self.h.lab.host.popen(lab.program("bulkhead"), "drops", "--follow", "--socket", self.d.socket, stdout=subprocess.DEVNULL,
