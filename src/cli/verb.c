@@ -22,6 +22,7 @@ static const struct bh_verb VERBS[] = {
 	{ "suggest", "", "a configuration that allows what was denied, or would have been", 0, 0, bh_verb_suggest },
 	{ "drops", "", "denied packets by name", 1u << BH_OPTION_FOLLOW, 0, bh_verb_drops },
 	{ "events", "", "what the daemon saw and did lately", 1u << BH_OPTION_FOLLOW, 0, bh_verb_events },
+	{ "graph", "[FILE]", "the zones and what may flow, of the daemon or of a file; --live: what has flowed", 1u << BH_OPTION_FORMAT | 1u << BH_OPTION_LIVE, 1, bh_verb_graph },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };
@@ -41,6 +42,8 @@ static const struct option OPTIONS[] = {
 	{ "confirm", required_argument, NULL, BH_OPTION_CONFIRM },
 	{ "for", required_argument, NULL, BH_OPTION_FOR },
 	{ "follow", no_argument, NULL, BH_OPTION_FOLLOW },
+	{ "format", required_argument, NULL, BH_OPTION_FORMAT },
+	{ "live", no_argument, NULL, BH_OPTION_LIVE },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -57,6 +60,8 @@ static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_NFT] = NULL,
 	[BH_OPTION_DOCKER] = "SOCKET",
 	[BH_OPTION_FOLLOW] = NULL,
+	[BH_OPTION_FORMAT] = "dot|svg|json",
+	[BH_OPTION_LIVE] = NULL,
 };
 
 static const char *option_name(enum bh_option o)

@@ -26,6 +26,8 @@ enum bh_option {
 	BH_OPTION_CONFIRM,
 	BH_OPTION_FOR,
 	BH_OPTION_FOLLOW,
+	BH_OPTION_FORMAT,
+	BH_OPTION_LIVE,
 	BH_OPTION_MAX,
 };
 
@@ -59,6 +61,7 @@ int bh_verb_events(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
+int bh_verb_graph(struct bh_cli *cli);
 int bh_verb_explain(struct bh_cli *cli);
 int bh_verb_prove(struct bh_cli *cli);
 

@@ -4,6 +4,7 @@
 """bulkheadd --metrics: a strict reading of what it serves, at a path and at a port, equals status and moves with packets; peers that
 hang hold nothing up. Simulated containers."""
 import http.client
+import json
 import pathlib
 import re
 import socket
@@ -143,6 +144,8 @@ class Metrics(unittest.TestCase):
         self.assertGreaterEqual(rise("zone_dropped_packets_total", zone="web"), 10)
         self.assertGreaterEqual(rise("zone_bytes_total", zone="db"), 10 * 28)
         self.assertEqual(rise("denied_packets_total", **{"class": "identity"}), 0)
+        live = json.loads(self.daemon.cli("graph", "--live", "--json", check=True).stdout)
+        self.assertEqual([(e["from"], e["to"], e["ports"], e["packets"] >= 10) for e in live["edges"]], [("web", "db", "udp/80", True)])
 
     def test_4_a_refused_load(self):
         self.daemon.write("version: 1\nmode: enfroce\n")
