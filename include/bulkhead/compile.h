@@ -43,6 +43,13 @@ struct bh_compile_input {
  * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. */
 int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
 
+/* What endpoints are in is as large as there are containers, and follows from the placement: a rule set that is kept does without. Takes it
+ * out of what bh_compile() made of IN. 0; or nothing is done: -ENOMEM; -EEXIST when a member holds a gateway's address and the two cannot be
+ * told apart; -ENOENT when R lacks a set. */
+int bh_members_strip(const struct bh_compile_input *in, struct bh_ruleset *r);
+/* Puts it back. 0, or -ENOMEM with some of it put back. */
+int bh_members_fill(const struct bh_compile_input *in, struct bh_ruleset *r);
+
 /* The skeleton alone: containers get nothing. What is loaded when there is no valid configuration. Of INVENTORY (NULL: none) the networks
  * count: a bridge whose name tells nothing is a container bridge because a runtime lists it. SEEN as in bh_compile_input. */
 int bh_compile_skeleton(const struct bh_inventory *inventory, const struct bh_host *host, const struct bh_features *features, const struct bh_ruleset *seen,

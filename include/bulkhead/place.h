@@ -61,6 +61,7 @@ struct bh_member {
 	enum bh_enforced enforced;
 	char *unenforced_reason;	/* NULL when full */
 	bool shares_netns;		/* no endpoints of its own */
+	bool moving;			/* of use while a round is moved on (shift.h) */
 	BH_VEC(struct bh_attachment) attachments;
 };
 

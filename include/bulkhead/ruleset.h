@@ -271,6 +271,7 @@ struct bh_elem *bh_set_find(const struct bh_set *s, const void *key);
 
 /* Sorts sets, counters and chains by name and elements by key: the canonical order, in which equal rule sets are equal. */
 void bh_ruleset_sort(struct bh_ruleset *r);
+void bh_set_sort(struct bh_set *s);	/* the elements of one set */
 
 bool bh_elem_equal(const struct bh_elem *a, const struct bh_elem *b, enum bh_data data);
 bool bh_set_same_type(const struct bh_set *a, const struct bh_set *b);	/* key, data, flags, size, timeout */

@@ -3,6 +3,7 @@
 #include "compile_priv.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* The sets that every endpoint is in, looked up once: of each pair IPv4's and IPv6's. NULL where this kernel's tables have none. */
 struct member_sets {
@@ -42,17 +43,16 @@ static int in_zone(struct bh_set *s, const struct key *k, uint32_t zone)
 	return 0;
 }
 
-static int addr_put(const struct compiler *c, const struct member_sets *s, const struct bh_attachment *at, const struct bh_addr *a, uint32_t zone)
+static int addr_put(const struct member_sets *s, const struct bh_attachment *at, const struct bh_addr *a, uint32_t zone)
 {
 	bool six = a->family != 4;
-	struct key in_bridge = {0}, pin = {0}, owned = {0};
+	struct key in_bridge = {0}, pin = {0};
 	int r;
 
 	key_dev(&in_bridge, at->bridge);
 	key_addr(&in_bridge, a);
 	key_dev(&pin, at->port);
 	key_addr(&pin, a);
-	key_addr(&owned, a);
 	r = in_zone(s->zone_of[six], &in_bridge, zone);
 	if (r == 0)
 		r = in(s->drops[six], &in_bridge);
@@ -60,27 +60,40 @@ static int addr_put(const struct compiler *c, const struct member_sets *s, const
 		r = in(s->pin[six], &pin);
 	if (r == 0 && six)
 		r = in(s->pin6t, &pin);
-	if (r == 0 && !c->in->features->bridge_ibrname)
-		r = in(s->owned[six], &owned);
 	return r;
 }
 
-static int port_put(const struct compiler *c, const struct member_sets *s, const struct bh_attachment *at)
+static int port_put(const struct member_sets *s, const struct bh_attachment *at)
 {
-	struct key port = {0}, pin = {0}, mac = {0};
+	struct key port = {0}, pin = {0};
 	int r;
 
 	key_dev(&port, at->port);
 	key_dev(&pin, at->port);
 	key_mac(&pin, &at->endpoint->mac);
-	key_mac(&mac, &at->endpoint->mac);
 	r = in(s->ports, &port);
 	if (r == 0)
 		r = in(s->port_drops, &port);
 	if (r == 0)
 		r = in(s->pinm, &pin);
-	if (r == 0 && !c->in->features->bridge_ibrname)
-		r = in(s->owned_mac, &mac);
+	return r;
+}
+
+/* What no unknown port may send from, on whatever bridge. */
+static int owned_put(const struct member_sets *s, const struct bh_attachment *at)
+{
+	struct key mac = {0};
+	struct bh_addr a;
+	int r;
+
+	key_mac(&mac, &at->endpoint->mac);
+	r = in(s->owned_mac, &mac);
+	for (size_t i = 0; r == 0 && bh_attachment_addr(at, i, &a); i++) {
+		struct key k = {0};
+
+		key_addr(&k, &a);
+		r = in(s->owned[a.family != 4], &k);
+	}
 	return r;
 }
 
@@ -107,10 +120,25 @@ static int attachment_put(const struct compiler *c, const struct member_sets *s,
 
 	if (!bh_attachment_is_pinned(at))
 		return 0;
-	r = port_put(c, s, at);
+	r = port_put(s, at);
 	for (size_t i = 0; r == 0 && bh_attachment_addr(at, i, &a); i++)
-		r = addr_put(c, s, at, &a, zone);
+		r = addr_put(s, at, &a, zone);
+	if (r == 0 && !c->in->features->bridge_ibrname)
+		r = owned_put(s, at);
 	return r == 0 && m->container->published.n > 0 ? loopback_put(s, at, zone) : r;
+}
+
+int member_compile(struct compiler *c, const struct bh_member *m)
+{
+	const struct member_sets s = sets_find(c);
+
+	bh_vec_foreach(at, &m->attachments) {
+		int r = attachment_put(c, &s, m, at);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int members_compile(struct compiler *c)
@@ -124,5 +152,141 @@ int members_compile(struct compiler *c)
 			if (r < 0)
 				return r;
 		}
+	return 0;
+}
+
+/* The sets that endpoints are in, and, where the bridge table does not know a port's bridge, those that they share with gateways. */
+static const struct {
+	enum bh_family family;
+	const char *name;
+	bool without_ibrname;
+} member_set[] = {
+	{BH_FAMILY_INET, "zone_of4", false}, {BH_FAMILY_INET, "zone_of6", false}, {BH_FAMILY_INET, "drops4", false},
+	{BH_FAMILY_INET, "drops6", false}, {BH_FAMILY_BRIDGE, "ports", false}, {BH_FAMILY_BRIDGE, "drops", false},
+	{BH_FAMILY_BRIDGE, "pinm", false}, {BH_FAMILY_BRIDGE, "pin4", false}, {BH_FAMILY_BRIDGE, "pin6", false},
+	{BH_FAMILY_BRIDGE, "pin6t", false}, {BH_FAMILY_BRIDGE, "owned_mac", true}, {BH_FAMILY_BRIDGE, "owned4", true},
+	{BH_FAMILY_BRIDGE, "owned6", true},
+};
+
+/* The I-th of them in R. *RET is NULL where this kernel has none; false when it is missing. */
+static bool member_set_at(const struct bh_ruleset *r, size_t i, const struct bh_features *f, struct bh_set **ret)
+{
+	bool wanted = !member_set[i].without_ibrname || !f->bridge_ibrname;
+
+	*ret = wanted ? bh_table_set(&r->tables[member_set[i].family], member_set[i].name) : NULL;
+	return !wanted || *ret;
+}
+
+static void member_sets_finish(struct bh_ruleset *r, const struct bh_features *f)
+{
+	struct bh_set *s;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(member_set); i++)
+		if (member_set_at(r, i, f, &s) && s)
+			set_finish(s);
+}
+
+/* What of ALL, sorted, MEMBERS does not have. */
+static void set_subtract(struct bh_set *all, const struct bh_set *members)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->elems.n; i++)
+		if (!bh_set_find(members, all->elems.v[i].key))
+			all->elems.v[n++] = all->elems.v[i];
+	all->elems.n = n;
+}
+
+static bool is_member_of(const struct bh_set *four, const struct bh_set *six, const struct bh_addr *a)
+{
+	struct key k = {0};
+
+	key_addr(&k, a);
+	return bh_set_find(a->family == 4 ? four : six, k.b);
+}
+
+/* Whether an element of a gateway may be a member's too, and could not be told from it. */
+static bool gateway_is_member(const struct bh_compile_input *in, const struct bh_set *four, const struct bh_set *six)
+{
+	bh_vec_foreach(n, &in->inventory->networks)
+		bh_vec_foreach(a, &n->gateways)
+			if (is_member_of(four, six, a))
+				return true;
+	bh_vec_foreach(a, &in->host->addrs)
+		if (is_member_of(four, six, &a->prefix.addr))
+			return true;
+	return false;
+}
+
+/* Leaves of the sets that are shared what is not of members. */
+static int owned_strip(const struct bh_compile_input *in, struct bh_ruleset *r)
+{
+	struct bh_table *bridge = &r->tables[BH_FAMILY_BRIDGE];
+	struct bh_set *sets[] = {bh_table_set(bridge, "owned_mac"), bh_table_set(bridge, "owned4"), bh_table_set(bridge, "owned6")};
+	struct bh_set own[BH_ARRAY_SIZE(sets)];
+	struct member_sets s = {.owned_mac = &own[0], .owned = {&own[1], &own[2]}};
+	int e = 0;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sets); i++) {
+		own[i] = *sets[i];
+		memset(&own[i].elems, 0, sizeof(own[i].elems));
+	}
+	bh_vec_foreach(m, &in->placement->members)
+		bh_vec_foreach(at, &m->attachments)
+			if (e == 0 && bh_attachment_is_pinned(at))
+				e = owned_put(&s, at);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sets); i++)
+		set_finish(&own[i]);
+	if (e == 0 && gateway_is_member(in, &own[1], &own[2]))
+		e = -EEXIST;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sets); i++) {
+		if (e == 0)
+			set_subtract(sets[i], &own[i]);
+		bh_vec_clear(&own[i].elems);
+	}
+	return e;
+}
+
+int bh_members_strip(const struct bh_compile_input *in, struct bh_ruleset *r)
+{
+	struct bh_set *s;
+	int e;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(member_set); i++)
+		if (!member_set_at(r, i, in->features, &s))
+			return -ENOENT;
+	e = in->features->bridge_ibrname ? 0 : owned_strip(in, r);
+	for (size_t i = 0; e == 0 && i < BH_ARRAY_SIZE(member_set); i++)
+		if (!member_set[i].without_ibrname)
+			bh_vec_clear(&bh_table_set(&r->tables[member_set[i].family], member_set[i].name)->elems);
+	return e;
+}
+
+int bh_members_fill(const struct bh_compile_input *in, struct bh_ruleset *r)
+{
+	struct compiler c = {.in = in, .out = r, .inet = &r->tables[BH_FAMILY_INET], .bridge = &r->tables[BH_FAMILY_BRIDGE]};
+	int e = members_compile(&c);
+
+	member_sets_finish(r, in->features);
+	return e;
+}
+
+int members_frame(const struct bh_ruleset *of, const struct bh_features *f, struct bh_ruleset *ret)
+{
+	for (size_t i = 0; i < BH_ARRAY_SIZE(member_set); i++) {
+		const struct bh_table *t = &of->tables[member_set[i].family];
+		struct bh_table *mine = &ret->tables[member_set[i].family];
+		struct bh_set *s, *copy;
+
+		if (!member_set_at(of, i, f, &s))
+			return -ENOENT;
+		if (!s)
+			continue;
+		copy = bh_vec_add(&mine->sets);
+		if (!copy || bh_set_copy(copy, s) < 0)
+			return -ENOMEM;
+		mine->present = t->present;
+		mine->flags = t->flags;
+	}
 	return 0;
 }

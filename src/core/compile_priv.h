@@ -104,8 +104,17 @@ bool inst_has_containers(const struct bh_policy *p, const struct bh_zone_inst *i
 int legs_number(struct compiler *c);
 int legs_compile(struct compiler *c);
 
+/* Of a sorted set: one key, one element. */
+void elems_unique(struct bh_set *s);
+/* Sorts it first. */
+void set_finish(struct bh_set *s);
+
 /* compile_member.c */
 int members_compile(struct compiler *c);
+/* The elements of one member's endpoints. 0 or -ENOMEM. */
+int member_compile(struct compiler *c, const struct bh_member *m);
+/* The sets of bh_members_fill() alone, as they are in OF, into RET, which is empty. 0 or -ENOMEM; -ENOENT when one is missing. */
+int members_frame(const struct bh_ruleset *of, const struct bh_features *f, struct bh_ruleset *ret);
 
 /* compile_limit.c */
 int limits_compile(struct compiler *c);

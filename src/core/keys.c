@@ -106,3 +106,33 @@ int put_range(struct bh_table *t, const char *set, const struct key *first, cons
 	e->value = value;
 	return 0;
 }
+
+/* What is left of a key that two containers claim: an address is quarantined, a published port is one that no rule opens. */
+static uint32_t disputed(uint32_t a, uint32_t b)
+{
+	return a >= BH_ID_LEG || b >= BH_ID_LEG ? BH_ID_CONTAINER_NETWORK : BH_ID_QUARANTINE;
+}
+
+/* One key, one element. */
+void elems_unique(struct bh_set *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->elems.n; i++) {
+		struct bh_elem *e = &s->elems.v[i], *last = n > 0 ? &s->elems.v[n - 1] : NULL;
+
+		if (!last || memcmp(last->key, e->key, sizeof(e->key)) != 0) {
+			if (n != i)
+				s->elems.v[n] = *e;
+			n++;
+		} else if (s->data == BH_DATA_PRIORITY && last->value != e->value)
+			last->value = disputed(last->value, e->value);
+	}
+	s->elems.n = n;
+}
+
+void set_finish(struct bh_set *s)
+{
+	bh_set_sort(s);
+	elems_unique(s);
+}

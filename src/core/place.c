@@ -83,7 +83,7 @@ void bh_placement_free(struct bh_placement *p)
 
 /* A container that is only created counts from its first attachment on: then its address and port are taken, and its zone has
  * to be in the kernel before its first instruction. */
-static bool is_listed(const struct bh_container *c)
+bool place_is_listed(const struct bh_container *c)
 {
 	if (c->state == BH_CONTAINER_STOPPED)
 		return false;
@@ -100,7 +100,7 @@ static int members_list(const struct placer *p)
 	bh_vec_foreach(c, &p->inventory->containers) {
 		struct bh_member *m;
 
-		if (!is_listed(c))
+		if (!place_is_listed(c))
 			continue;
 		m = bh_vec_add(&p->out->members);
 		if (!m)
@@ -118,7 +118,7 @@ static int bridge_cmp(const void *a, const void *b)
 	return strncmp((*x)->name, (*y)->name, BH_IFNAME);
 }
 
-static int bridges_sort(struct placer *p)
+int place_bridges_sort(struct placer *p)
 {
 	bh_vec_foreach(l, &p->host->links)
 		if (l->kind == BH_LINK_BRIDGE && bh_vec_push(&p->bridges, l) < 0)
@@ -143,7 +143,7 @@ const struct bh_link *place_bridge(const struct placer *p, const char *name)
 
 static int place_all(struct placer *p)
 {
-	int r = bridges_sort(p);
+	int r = place_bridges_sort(p);
 
 	for (size_t i = 0; i < p->out->members.n && r == 0; i++)
 		r = place_decide(p, p->out->members.v[i].container, &p->decisions[i]);

@@ -32,8 +32,9 @@ static int link_cmp(const void *a, const void *b)
 	return ((*x)->ifindex > (*y)->ifindex) - ((*x)->ifindex < (*y)->ifindex);
 }
 
-static const struct bh_link *link_at(const struct ports *s, int ifindex)
+static const struct bh_link *link_at(const void *ports, int ifindex)
 {
+	const struct ports *s = ports;
 	struct bh_link key = {.ifindex = ifindex};
 	const struct bh_link *k = &key, **at;
 
@@ -51,9 +52,8 @@ static int known_cmp(const void *a, const void *b)
 	return c ? c : strcmp(x->network, y->network);
 }
 
-static struct bh_known_port *known_port(const struct ports *s, const char *container, const char *network)
+static struct bh_known_port *known_port(const struct bh_memory *m, const char *container, const char *network)
 {
-	struct bh_memory *m = s->p->memory;
 	struct bh_known_port key = {.container = (char *)(uintptr_t)container, .network = (char *)(uintptr_t)network};
 
 	if (m->ports.n == 0 || !container || !network)
@@ -77,22 +77,41 @@ static void memory_refresh(const struct ports *s)
 		qsort(m->ports.v, m->ports.n, sizeof(*m->ports.v), known_cmp);
 }
 
-/* Forgets ports whose endpoint is not there any more: they are somebody else's, or nobody's. */
-static void memory_prune(const struct ports *s)
+/* Ports whose endpoint is not there any more are somebody else's, or nobody's. */
+void ports_prune(struct bh_memory *m, size_t at, size_t n)
 {
-	struct bh_memory *m = s->p->memory;
-	size_t n = 0;
+	size_t kept = at;
 
-	for (size_t i = 0; i < m->ports.n; i++) {
+	for (size_t i = at; i < at + n; i++) {
 		if (m->ports.v[i].current) {
-			m->ports.v[n++] = m->ports.v[i];
+			m->ports.v[kept++] = m->ports.v[i];
 			continue;
 		}
 		free(m->ports.v[i].container);
 		free(m->ports.v[i].network);
 		free(m->ports.v[i].endpoint);
 	}
-	m->ports.n = n;
+	if (kept < at + n)
+		memmove(&m->ports.v[kept], &m->ports.v[at + n], (m->ports.n - at - n) * sizeof(*m->ports.v));
+	m->ports.n -= at + n - kept;
+}
+
+size_t ports_of(const struct bh_memory *m, const char *container, size_t *at)
+{
+	size_t lo = 0, hi = m->ports.n, n = 0;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(m->ports.v[mid].container, container) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	while (lo + n < m->ports.n && strcmp(m->ports.v[lo + n].container, container) == 0)
+		n++;
+	*at = lo;
+	return n;
 }
 
 static int place_cmp(int bridge_a, const struct bh_mac *a, int bridge_b, const struct bh_mac *b)
@@ -123,6 +142,11 @@ static int index_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+bool ports_is_open(const struct bh_link *l)
+{
+	return l->kind == BH_LINK_VETH && l->master != 0 && l->has_peer;
+}
+
 static int open_collect(struct ports *s)
 {
 	const struct bh_memory *m = s->p->memory;
@@ -136,8 +160,7 @@ static int open_collect(struct ports *s)
 	bh_vec_foreach(l, &s->p->host->links) {
 		struct open_port o = {l};
 
-		if (l->kind != BH_LINK_VETH || l->master == 0 || !l->has_peer ||
-			bsearch(&l->ifindex, owned, m->ports.n, sizeof(*owned), index_cmp))
+		if (!ports_is_open(l) || bsearch(&l->ifindex, owned, m->ports.n, sizeof(*owned), index_cmp))
 			continue;
 		if (bh_vec_push(&s->open, o) < 0)
 			return -ENOMEM;
@@ -147,10 +170,30 @@ static int open_collect(struct ports *s)
 	return 0;
 }
 
-static void port_set(struct bh_attachment *a, const struct bh_link *l)
+void ports_set(struct bh_attachment *a, const struct bh_link *l)
 {
 	memcpy(a->port, l->name, sizeof(a->port));
 	a->port_ifindex = l->ifindex;
+}
+
+bool ports_known(const struct placer *p, const struct bh_link *(*at)(const void *, int), const void *links, const struct bh_member *m,
+	struct bh_attachment *a)
+{
+	struct bh_known_port *known = known_port(p->memory, m->container->id, a->network->id);
+	const struct bh_link *bridge = place_bridge(p, a->bridge), *l = NULL;
+
+	/* A new life on the same network has a new endpoint. */
+	if (known && (!bh_streq(known->endpoint, a->endpoint->id) || (!known->endpoint && !known->ifindex)))
+		known = NULL;
+	if (known) {
+		known->current = true;
+		l = known->ifindex ? at(links, known->ifindex) : NULL;
+		a->port_gone = !known->ifindex;
+	}
+	if (!l || l->master != (bridge ? bridge->ifindex : 0))
+		return !known && a->endpoint->has_mac;
+	ports_set(a, l);
+	return false;
 }
 
 /* Gives known ports to their attachments and collects the claims of the others. */
@@ -161,21 +204,10 @@ static int claims_collect(struct ports *s)
 
 		for (size_t k = 0; k < m->attachments.n; k++) {
 			struct bh_attachment *a = &m->attachments.v[k];
-			const struct bh_link *bridge = place_bridge(s->p, a->bridge), *l = NULL;
-			struct bh_known_port *known = known_port(s, m->container->id, a->network->id);
+			const struct bh_link *bridge = place_bridge(s->p, a->bridge);
 			struct claim c = {i, k, bridge ? bridge->ifindex : 0, a->endpoint->mac};
 
-			/* A new life on the same network has a new endpoint. */
-			if (known && (!bh_streq(known->endpoint, a->endpoint->id) || (!known->endpoint && !known->ifindex)))
-				known = NULL;
-			if (known) {
-				known->current = true;
-				l = known->ifindex ? link_at(s, known->ifindex) : NULL;
-				a->port_gone = !known->ifindex;
-			}
-			if (l && l->master == c.bridge)
-				port_set(a, l);
-			else if (!known && a->endpoint->has_mac && bh_vec_push(&s->claims, c) < 0)
+			if (ports_known(s->p, link_at, s, m, a) && bh_vec_push(&s->claims, c) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -184,19 +216,23 @@ static int claims_collect(struct ports *s)
 	return 0;
 }
 
-static int memory_add(const struct ports *s, const struct bh_member *m, const struct bh_attachment *a)
+int ports_remember(struct bh_memory *memory, const struct bh_member *m, const struct bh_attachment *a, bool sorted)
 {
-	struct bh_known_port k = {.ifindex = a->port_ifindex};
+	struct bh_known_port k = {.ifindex = a->port_ifindex, .current = true};
+	size_t at;
 
 	if (!m->container->id || !a->network->id)
 		return 0;
 	if (bh_strdup(&k.container, m->container->id) < 0 || bh_strdup(&k.network, a->network->id) < 0 ||
-		bh_strdup(&k.endpoint, a->endpoint->id) < 0 || bh_vec_push(&s->p->memory->ports, k) < 0) {
+		bh_strdup(&k.endpoint, a->endpoint->id) < 0 || bh_vec_push(&memory->ports, k) < 0) {
 		free(k.container);
 		free(k.network);
 		free(k.endpoint);
 		return -ENOMEM;
 	}
+	for (at = memory->ports.n - 1; sorted && at > 0 && known_cmp(&memory->ports.v[at - 1], &k) > 0; at--)
+		memory->ports.v[at] = memory->ports.v[at - 1];
+	memory->ports.v[at] = k;
 	return 0;
 }
 
@@ -226,8 +262,8 @@ static int claims_settle(struct ports *s)
 		while (j + nj < s->open.n && open_cmp(&s->open.v[j], &s->open.v[j + nj]) == 0)
 			nj++;
 		if (ni == 1 && nj == 1) {
-			port_set(&m->attachments.v[c->attachment], l);
-			if (memory_add(s, m, &m->attachments.v[c->attachment]) < 0)
+			ports_set(&m->attachments.v[c->attachment], l);
+			if (ports_remember(s->p->memory, m, &m->attachments.v[c->attachment], false) < 0)
 				return -ENOMEM;
 		}
 		i += ni;
@@ -239,6 +275,7 @@ static int claims_settle(struct ports *s)
 int place_ports(const struct placer *p)
 {
 	struct ports s = {.p = p};
+	size_t known;
 	int r = 0;
 
 	bh_vec_foreach(l, &p->host->links)
@@ -251,11 +288,14 @@ int place_ports(const struct placer *p)
 		r = claims_collect(&s);
 	}
 	if (r == 0) {
-		memory_prune(&s);
+		ports_prune(p->memory, 0, p->memory->ports.n);
 		r = open_collect(&s);
 	}
+	known = p->memory->ports.n;
 	if (r == 0)
 		r = claims_settle(&s);
+	if (p->memory->ports.n > known)
+		qsort(p->memory->ports.v, p->memory->ports.n, sizeof(*p->memory->ports.v), known_cmp);
 	bh_vec_clear(&s.by_index);
 	bh_vec_clear(&s.open);
 	bh_vec_clear(&s.claims);

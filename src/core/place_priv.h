@@ -48,5 +48,22 @@ int place_shared(const struct placer *p);
 int place_insts(const struct placer *p);
 /* Finds the port of every attachment. */
 int place_ports(const struct placer *p);
+/* Sorts the bridges; P's to clear. 0 or -ENOMEM. */
+int place_bridges_sort(struct placer *p);
+/* Whether C is a member: it runs, or is attached. */
+bool place_is_listed(const struct bh_container *c);
+
+/* What is remembered of the ports of one container: N entries from *AT on, in the order of networks. */
+size_t ports_of(const struct bh_memory *m, const char *container, size_t *at);
+/* Gives A the port that it is known by. Returns whether it has none and claims one, by its MAC. */
+bool ports_known(const struct placer *p, const struct bh_link *(*link_at)(const void *, int), const void *links, const struct bh_member *m,
+	struct bh_attachment *a);
+/* Whether L is a port that an attachment may claim by the MAC at its other end, its owner apart. */
+bool ports_is_open(const struct bh_link *l);
+void ports_set(struct bh_attachment *a, const struct bh_link *l);
+/* Remembers A's port; sorted or at the end. 0 or -ENOMEM. */
+int ports_remember(struct bh_memory *memory, const struct bh_member *m, const struct bh_attachment *a, bool sorted);
+/* Forgets those of N from AT on whose endpoint is not there any more. */
+void ports_prune(struct bh_memory *m, size_t at, size_t n);
 
 #endif

@@ -177,6 +177,11 @@ _Static_assert(offsetof(struct bh_counter, name) == 0, "name_cmp");
 			qsort((vec)->v, (vec)->n, sizeof(*(vec)->v), cmp);                         \
 	} while (0)
 
+void bh_set_sort(struct bh_set *s)
+{
+	SORT(&s->elems, elem_cmp);
+}
+
 static void chain_sort(struct bh_chain *c)
 {
 	bh_vec_foreach(r, &c->rules)
@@ -193,7 +198,7 @@ void bh_ruleset_sort(struct bh_ruleset *r)
 		SORT(&t->counters, name_cmp);
 		SORT(&t->chains, name_cmp);
 		bh_vec_foreach(s, &t->sets)
-			SORT(&s->elems, elem_cmp);
+			bh_set_sort(s);
 		bh_vec_foreach(c, &t->chains)
 			chain_sort(c);
 	}

@@ -373,9 +373,13 @@ int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct
 		return bh_fail(err, -EAGAIN, "no valid configuration is in force, so containers get nothing: see bulkhead status");
 	if (!x.judge || !m->seen.host)
 		return bh_fail(err, -EAGAIN, "the daemon has not looked at this host yet: ask again");
+	if (bh_round_fill(m) < 0)
+		return bh_fail(err, -ENOMEM, "out of memory");
 	r = m->nft->ops->observe(m->nft, &seen, err);
 	x.seen = seen;
-	return r < 0 ? r : explain(&x, request, ret, err);
+	r = r < 0 ? r : explain(&x, request, ret, err);
+	bh_round_make_lean(m);
+	return r;
 }
 
 void bh_handle_explain(struct bh_manager *m, struct bh_control_call *call, const json_t *request)

@@ -18,12 +18,18 @@
 #define RETRY_MAX_USEC (5 * 1000000ULL)
 #define WAIT_FAILURES 6				/* about 6 s: then a reload is told that it is not done */
 
-void bh_manager_dirty(struct bh_manager *m)
+void bh_manager_containers_changed(struct bh_manager *m)
 {
 	if (!m->work.told_usec)
 		m->work.told_usec = bh_now_usec(CLOCK_MONOTONIC);
 	/* Fails only for a source that has been freed. */
 	(void)sd_event_source_set_enabled(m->dirty, SD_EVENT_ONESHOT);
+}
+
+void bh_manager_dirty(struct bh_manager *m)
+{
+	m->news.whole = true;
+	bh_manager_containers_changed(m);
 }
 
 void bh_manager_host_changed(struct bh_manager *m)
@@ -32,15 +38,49 @@ void bh_manager_host_changed(struct bh_manager *m)
 	bh_manager_dirty(m);
 }
 
+#define LINKS_MAX 64	/* that are compared; more are a burst */
+
+/* Notes which of the links have changed. Only veths can be dealt with one by one. */
+static void note_links(struct bh_manager *m, const struct bh_link *before, const int *links, size_t n)
+{
+	for (size_t i = 0; i < n && !m->news.whole; i++) {
+		const struct bh_link *now = bh_host_link(m->seen.host, links[i]);
+		bool there = before[i].ifindex != 0;
+
+		if (there ? now && memcmp(now, &before[i], sizeof(*now)) == 0 : !now)
+			continue;
+		m->news.whole = (there && before[i].kind != BH_LINK_VETH) || (now && now->kind != BH_LINK_VETH) ||
+			bh_vec_push(&m->news.links, links[i]) < 0;
+	}
+}
+
 void bh_manager_links_changed(struct bh_manager *m, const int *links, size_t n, bool addrs)
 {
-	int r = m->seen.host ? m->tc->ops->refresh(m->tc, m->seen.host, links, n, addrs, NULL) : 1;
+	struct bh_link before[LINKS_MAX] = {0};
+	int r = 1;
 
-	m->seen.fresh = m->seen.fresh || r > 0;
+	for (size_t i = 0; m->seen.host && i < n && n <= LINKS_MAX; i++) {
+		const struct bh_link *l = bh_host_link(m->seen.host, links[i]);
+
+		if (l)
+			before[i] = *l;
+	}
+	if (m->seen.host)
+		r = m->tc->ops->refresh(m->tc, m->seen.host, links, n, false, NULL);
+	if (r > 0) {
+		m->seen.fresh = true;
+		m->news.whole = m->news.whole || !m->seen.host || n > LINKS_MAX;
+		note_links(m, before, links, n);
+		bh_manager_containers_changed(m);
+	}
+	if (r >= 0 && addrs && m->seen.host) {
+		r = m->tc->ops->refresh(m->tc, m->seen.host, NULL, 0, true, NULL);
+		m->seen.fresh = m->seen.fresh || r > 0;
+		if (r > 0)
+			bh_manager_dirty(m);
+	}
 	if (r < 0)	/* it is read whole, and then it tells what is wrong */
 		bh_manager_host_changed(m);
-	else if (r > 0)
-		bh_manager_dirty(m);
 }
 
 bool bh_manager_settled(const struct bh_manager *m)
@@ -446,6 +486,7 @@ void bh_manager_free(struct bh_manager *m)
 	bh_strange_clear(&m->strange);
 	bh_told_clear(m->told.v, m->told.n);
 	bh_vec_clear(&m->told);
+	bh_vec_clear(&m->news.links);
 	bh_vec_clear(&m->waiting);
 	bh_nft_monitor_free(m->nft_monitor);
 	bh_tc_monitor_free(m->tc_monitor);

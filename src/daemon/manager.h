@@ -16,6 +16,7 @@
 #include <bulkhead/diff.h>
 #include <bulkhead/nft.h>
 #include <bulkhead/runtime.h>
+#include <bulkhead/shift.h>
 #include <bulkhead/tc.h>
 
 #include <systemd/sd-event.h>
@@ -43,6 +44,8 @@ struct bh_round {
 	struct bh_ruleset *wanted;
 	struct bh_shape *shape;
 	struct bh_judge *judge;		/* made when it is asked for: bh_round_judge() */
+	struct bh_holdings holdings;	/* of the placement, when it is lean */
+	bool lean;			/* what members are in was stripped of `wanted`: bh_round_fill() */
 };
 
 /* What the kernel was last seen to hold; NULL is "look again". */
@@ -52,6 +55,12 @@ struct bh_seen {
 	struct bh_shape *shape;
 	struct bh_host *host;
 	bool fresh;			/* something of it was read since it was last in line */
+};
+
+/* What may have changed since the kernel was last in line. */
+struct bh_news {
+	bool whole;			/* anything; else only containers, and these: */
+	BH_VEC(int) links;		/* ifindexes of veths */
 };
 
 /* Where the time of one change goes, in microseconds. */
@@ -113,6 +122,8 @@ struct bh_told {
 void bh_told_clear(struct bh_told *t, size_t n);
 /* told.c: logs who of the round is in another zone than was told. Without memory for that it is told again next time. */
 void bh_told_moves(struct bh_manager *m);
+/* The same for the N members of the round at PLACES alone. */
+void bh_told_few(struct bh_manager *m, const size_t *places, size_t n);
 
 /* What on container bridges no runtime has explained yet. */
 struct bh_strange {
@@ -178,6 +189,7 @@ struct bh_manager {
 
 	struct bh_round round;		/* the last one built */
 	struct bh_seen seen;
+	struct bh_news news;
 	struct bh_work work;
 	struct bh_inventory buried;	/* containers that the runtimes have changed or forgotten while the round has them */
 	bool deaf;			/* nft_monitor does not listen */
@@ -253,6 +265,8 @@ int bh_manager_start(struct bh_manager *m, struct bh_error *err);
 
 /* Marks everything for another look in this turn of the loop. */
 void bh_manager_dirty(struct bh_manager *m);
+/* The same where nothing but containers has changed. */
+void bh_manager_containers_changed(struct bh_manager *m);
 /* What was seen of links, addresses and resolvers is old: the same, with a fresh look at them. */
 void bh_manager_host_changed(struct bh_manager *m);
 /* The same for the N ifindexes at LINKS alone, and all addresses with ADDRS: only they are read, and where nothing has changed nothing follows. */
@@ -325,6 +339,15 @@ int bh_round_build(struct bh_manager *m, const struct bh_policy *policy, struct 
  * (0: no bound) -E2BIG. */
 int bh_round_try(struct bh_manager *m, const struct bh_policy *policy, size_t most, struct bh_round *ret, struct bh_error *err);
 void bh_round_clear(struct bh_round *r);
+/* Puts back what was stripped of the last round, for who wants it whole. 0 or -ENOMEM. */
+int bh_round_fill(struct bh_manager *m);
+/* shift.c: the last round, in line, becomes one that can be moved on, and holds nothing that follows from the rest of it. */
+void bh_round_make_lean(struct bh_manager *m);
+/* Moves the last round on by what containers and veths are new, and the kernel with it. 0 done; 1 not possible, or not simple: all is made
+ * from scratch; -errno, with nothing known of the kernel and maybe without a round. */
+int bh_round_shift(struct bh_manager *m, struct bh_error *err);
+/* reconcile.c: one plan about members' elements into the kernel. 0 or -errno. */
+int bh_round_apply(struct bh_manager *m, struct bh_plan *plan, struct bh_error *err);
 void bh_seen_clear(struct bh_seen *s);
 /* The tables' part of what was seen, NULL when it is not known. Dies with the round. */
 const struct bh_ruleset *bh_seen_ruleset(const struct bh_manager *m);

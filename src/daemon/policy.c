@@ -73,6 +73,7 @@ static int try_policy(struct bh_manager *m, const struct bh_policy *policy, stru
 	if (bh_look(m, &err) < 0)
 		return 0;	/* nothing can be tried; the next look tells what is wrong with the kernel */
 	r = bh_round_build(m, policy, ret_trial, &err);
+	m->news.whole = true;	/* it may have found ports that the last round had not */
 	if (r < 0)
 		*ret_error = strdup(err.msg);
 	return r;

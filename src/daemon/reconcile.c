@@ -12,6 +12,7 @@
 void bh_round_clear(struct bh_round *r)
 {
 	bh_judge_free(r->judge);	/* points into all of these */
+	bh_vec_clear(&r->holdings.v);
 	bh_shape_free(r->shape);
 	bh_ruleset_free(r->wanted);
 	bh_placement_free(r->placement);	/* points into the inventory */
@@ -123,7 +124,7 @@ static int round_build(struct bh_manager *m, const struct bh_policy *policy, siz
 	 * the tables takes the kernel's memory with them. */
 	struct bh_compile_input in = { .policy = policy, .host = m->seen.host, .features = &m->features,
 		.seen = m->round.wanted ? m->round.wanted : bh_seen_ruleset(m), .most = most };
-	int r = round.inventory ? 0 : -ENOMEM;
+	int r = round.inventory ? bh_round_fill(m) : -ENOMEM;
 
 	bh_vec_foreach(s, &m->sources)
 		if (r == 0)
@@ -172,6 +173,7 @@ int bh_round_try(struct bh_manager *m, const struct bh_policy *policy, size_t mo
 	r = round_build(m, policy, most, ret, err);
 	bh_memory_clear(&m->memory);
 	m->memory = kept;
+	bh_round_make_lean(m);
 	return r;
 }
 
@@ -394,6 +396,24 @@ static int transact(struct bh_manager *m, const struct bh_plan *plan, bool *ret_
 	return r == 0 && e < 0 ? bh_fail(err, e, "nftables notifications: %s", strerror(-e)) : r;
 }
 
+int bh_round_apply(struct bh_manager *m, struct bh_plan *plan, struct bh_error *err)
+{
+	int r;
+
+	m->rules_hold = plan->changes.n == 0;
+	if (m->rules_hold)
+		return 0;
+	log_plan(m, LOG_DEBUG, BH_EVENT_CHANGE, plan);
+	bh_stage_end(m, BH_STAGE_COMPARE);
+	BH_FAULT("apply-trees");
+	r = m->nft->ops->apply(m->nft, plan, err);
+	bh_stage_end(m, BH_STAGE_APPLY);
+	BH_FAULT("apply-rules");
+	m->work.changed = true;
+	m->rules_hold = r == 0;
+	return r;
+}
+
 static int apply_rules(struct bh_manager *m, struct bh_plan *plan, bool *ret_look, struct bh_error *err)
 {
 	int r;
@@ -520,10 +540,13 @@ static void settle(struct bh_manager *m)
 {
 	m->verified = true;
 	m->seen.fresh = false;
-	if (m->seen.as_wanted || has_swept_sets(m->round.wanted))
-		return;
-	bh_seen_forget_ruleset(&m->seen);
-	m->seen.as_wanted = true;
+	if (!m->seen.as_wanted && !has_swept_sets(m->round.wanted)) {
+		bh_seen_forget_ruleset(&m->seen);
+		m->seen.as_wanted = true;
+	}
+	m->news.whole = false;
+	m->news.links.n = 0;
+	bh_round_make_lean(m);
 }
 
 /* Nothing of ours is in the kernel and the policy cannot be put there: closed is better than open. */
@@ -578,16 +601,19 @@ int bh_reconcile(struct bh_manager *m, struct bh_error *err)
 
 	bh_work_begin(m);
 	m->rules_hold = false;
-	r = bh_look(m, err);
-	bh_stage_end(m, BH_STAGE_LOOK);
-	if (r == 0)
-		bh_connections_found(m);
-	m->held = r == 0 && must_hold(m);
-	BH_FAULT("observed");
-	if (m->held)
-		return 0;
-	if (r == 0)
-		r = reconcile(m, &next, &plan, err);
+	r = bh_round_shift(m, err);
+	if (r > 0) {
+		r = bh_look(m, err);
+		bh_stage_end(m, BH_STAGE_LOOK);
+		if (r == 0)
+			bh_connections_found(m);
+		m->held = r == 0 && must_hold(m);
+		BH_FAULT("observed");
+		if (m->held)
+			return 0;
+		if (r == 0)
+			r = reconcile(m, &next, &plan, err);
+	}
 	if (r == 0) {
 		settle(m);
 		bh_work_end(m);

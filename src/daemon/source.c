@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the runtimes say, kept until they say otherwise. */
-#include "manager.h"
+#include "source.h"
 
 #include <bulkhead/fault.h>
 
@@ -38,11 +38,9 @@ int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_er
 	return bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
 }
 
-/* The round borrows containers (bh_round_build()): one that it may have is freed when the round goes. Room for N more is made first, so that
- * nothing can fail half-way. */
 #define BURIED_MAX 65536
 
-static int grave_dig(struct bh_manager *m, size_t n)
+int bh_grave_dig(struct bh_manager *m, size_t n)
 {
 	/* A kernel that cannot be looked at for long keeps its last round; it is not worth any memory. */
 	if (m->buried.containers.n > BURIED_MAX) {
@@ -54,7 +52,7 @@ static int grave_dig(struct bh_manager *m, size_t n)
 		sizeof(*m->buried.containers.v));
 }
 
-static void bury(struct bh_manager *m, struct bh_container *c)
+void bh_bury(struct bh_manager *m, struct bh_container *c)
 {
 	if (m->round.inventory)
 		m->buried.containers.v[m->buried.containers.n++] = *c;
@@ -76,9 +74,9 @@ static int container_gone(struct bh_manager *m, struct bh_inventory *i, const ch
 
 	if (!c)
 		return 0;
-	if (grave_dig(m, 1) < 0)
+	if (bh_grave_dig(m, 1) < 0)
 		return -ENOMEM;
-	bury(m, c);
+	bh_bury(m, c);
 	memmove(c, c + 1, (size_t)(i->containers.v + i->containers.n - (c + 1)) * sizeof(*c));
 	i->containers.n--;
 	return 0;
@@ -95,8 +93,7 @@ static void network_gone(struct bh_inventory *i, const char *id)
 	i->networks.n--;
 }
 
-/* Whether only its process is new, of which no rule speaks. Of ten thousand that are found running each is told once more for that. */
-static bool only_pid_differs(const struct bh_container *old, const struct bh_container *now)
+bool bh_only_pid_differs(const struct bh_container *old, const struct bh_container *now)
 {
 	struct bh_container as_old = *now;
 
@@ -110,18 +107,18 @@ static int container_set(struct bh_manager *m, struct bh_inventory *i, const str
 	struct bh_container *old = bh_inventory_container(i, c->id), copy = {0};
 	int r;
 
-	if (old && only_pid_differs(old, c)) {
+	if (old && bh_only_pid_differs(old, c)) {
 		old->pid = c->pid;
 		return 1;
 	}
-	r = old ? grave_dig(m, 1) : 0;
+	r = old ? bh_grave_dig(m, 1) : 0;
 
 	if (r == 0)
 		r = bh_container_copy(&copy, c);
 	if (r < 0)
 		return r;
 	if (old) {	/* in its place: the order is the order of status */
-		bury(m, old);
+		bh_bury(m, old);
 		*old = copy;
 		return 0;
 	}
@@ -131,11 +128,15 @@ static int container_set(struct bh_manager *m, struct bh_inventory *i, const str
 	return r;
 }
 
+/* 0, 1 when it is as it was, or -ENOMEM. */
 static int network_set(struct bh_inventory *i, const struct bh_network *n)
 {
 	struct bh_network *old = bh_inventory_network(i, n->id), copy = {0};
-	int r = bh_network_copy(&copy, n);
+	int r;
 
+	if (old && bh_network_equal(old, n))
+		return 1;
+	r = bh_network_copy(&copy, n);
 	if (r < 0)
 		return r;
 	if (old) {
@@ -190,25 +191,17 @@ static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 {
 	struct bh_source *s = userdata;
-	struct bh_inventory *copy = NULL;
+	bool whole = false;
 	int r = 0;
 
 	BH_FAULT("runtime-told");
 	switch (msg->kind) {
 	case BH_RUNTIME_MSG_STATE:
+		whole = true;
 		r = source_state(s, msg);
 		break;
 	case BH_RUNTIME_MSG_SNAPSHOT:
-		r = grave_dig(s->manager, s->inventory->containers.n);
-		if (r == 0)
-			r = bh_inventory_copy(&copy, msg->inventory);
-		if (r == 0) {
-			bh_vec_foreach(c, &s->inventory->containers)
-				bury(s->manager, c);
-			bh_inventory_free(s->inventory);
-			s->inventory = copy;
-			s->heard = true;
-		}
+		r = bh_source_listed(s, msg->inventory, &whole);
 		break;
 	case BH_RUNTIME_MSG_CONTAINER:
 		r = container_set(s->manager, s->inventory, msg->container);
@@ -217,9 +210,11 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 		r = container_gone(s->manager, s->inventory, msg->id);
 		break;
 	case BH_RUNTIME_MSG_NETWORK:
+		whole = true;
 		r = network_set(s->inventory, msg->network);
 		break;
 	case BH_RUNTIME_MSG_NETWORK_GONE:
+		whole = true;
 		network_gone(s->inventory, msg->id);
 		break;
 	}
@@ -229,6 +224,8 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 		if (s->runtime && s->runtime->ops->resync)
 			s->runtime->ops->resync(s->runtime);
 	}
-	if (r <= 0)
+	if (r < 0 || (r == 0 && whole))
 		bh_manager_dirty(s->manager);
+	else if (r == 0)
+		bh_manager_containers_changed(s->manager);
 }

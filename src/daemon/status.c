@@ -336,9 +336,15 @@ static json_t *rules_json(const struct bh_manager *m, const struct bh_ruleset *s
 static bool in_sync(struct bh_manager *m, const struct bh_ruleset *ruleset, const struct bh_shape *shape)
 {
 	_cleanup_(bh_plan_freep) struct bh_plan *plan = NULL;
+	bool lean = m->round.lean, same;
 
-	return m->round.wanted && bh_diff(m->round.wanted, ruleset, &plan) == 0 && bh_plan_only_sweeps(plan) &&
-		bh_shape_equal(m->round.shape, shape) && !bh_flags_undone(m);
+	if (!m->round.wanted || bh_round_fill(m) < 0)
+		return false;
+	same = bh_diff(m->round.wanted, ruleset, &plan) == 0 && bh_plan_only_sweeps(plan) && bh_shape_equal(m->round.shape, shape) &&
+		!bh_flags_undone(m);
+	if (lean)
+		bh_round_make_lean(m);
+	return same;
 }
 
 /* Denied packets by class, of all tables together, as the kernel counts them. */

@@ -204,7 +204,7 @@ static int on_moved(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	bh_manager_links_changed(m, m->strange.ports.v, m->strange.ports.n, false);
-	bh_manager_dirty(m);	/* to look again, later, where nothing has changed yet */
+	bh_manager_containers_changed(m);	/* to look again, later, where nothing has changed yet */
 	return 0;
 }
 

@@ -34,6 +34,25 @@ static void log_move(const struct bh_manager *m, const struct bh_member *member,
 		"container %s is in zone %s: %s", c->name ? c->name : c->id, zone->name, member->reason ? member->reason : "");
 }
 
+void bh_told_few(struct bh_manager *m, const size_t *places, size_t n)
+{
+	const struct bh_placement *p = m->round.placement;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bh_member *member = &p->members.v[places[i]];
+		const struct bh_zone_inst *zone = &p->insts.v[member->inst];
+		size_t at = 0;
+		struct bh_told *t = told_at(m, member->container->id, &at);
+
+		if (t && bh_streq(t->zone, zone->name))
+			continue;
+		log_move(m, member, zone);
+		t = t ? t : bh_vec_add(&m->told);
+		if (t && ((!t->id && bh_strdup(&t->id, member->container->id) < 0) || bh_strdup(&t->zone, zone->name) < 0))
+			continue;	/* told once more next time */
+	}
+}
+
 void bh_told_moves(struct bh_manager *m)
 {
 	const struct bh_placement *p = m->round.placement;

@@ -22,6 +22,7 @@
 #define CONFIG                                                                                     \
 	"version: 1\nmode: enforce\nzones:\n"                                                      \
 	"  web: {select: {labels: {tier: web}}, bandwidth: {container: {egress: 10mbit, ingress: 10mbit}, exempt: lan}}\n" \
+	"  plain: {select: {labels: {tier: plain}}}\n"                                                \
 	"  project: {per: \"label:project\"}\nallow:\n  - {from: host, to: web, ports: [tcp/80]}\n  - {from: project, to: project}\n"
 #define BRIDGE "br-0123456789ab"
 #define BRIDGE_INDEX 7
@@ -211,10 +212,68 @@ static void test_every_allocation_of_a_look(void **state)
 	assert_true(failures > 10);
 }
 
+/* One container comes and goes, and the others' part of the round stays what it is. */
+static void tell_one(struct fixture *f, const struct bh_inventory *of, bool here)
+{
+	const struct bh_container *c = &of->containers.v[CONTAINERS - 1];
+	struct bh_runtime_msg msg = { .kind = BH_RUNTIME_MSG_GONE, .id = c->id };
+
+	if (here)
+		msg = (struct bh_runtime_msg){ .kind = BH_RUNTIME_MSG_CONTAINER, .container = c };
+	bh_fake_runtime_push(f->docker->runtime, &msg);
+	bh_manager_run(f->m);
+}
+
+static void test_every_allocation_of_a_step(void **state)
+{
+	struct fixture *f = *state;
+	struct bh_inventory *all = inventory(CONTAINERS);
+	struct bh_label *label = &all->containers.v[CONTAINERS - 1].labels.v[0];
+	long k = 0, failures = 0, steps = 0;
+	bool done = false;
+
+	assert_int_equal(bh_strdup(&label->key, "tier"), 0);
+	assert_int_equal(bh_strdup(&label->value, "plain"), 0);
+	tell(f, all);
+	tell_one(f, all, false);
+	for (int round = 0; !done; round++) {
+		const struct bh_ruleset *wanted = f->m->round.wanted;
+		_cleanup_(bh_ruleset_freep) struct bh_ruleset *before = held(f), *after = NULL, *right = NULL;
+
+		assert_true(f->m->round.lean);
+		left = k;
+		tell_one(f, all, round % 2 == 0);
+		done = left >= 0;
+		left = -1;
+		after = held(f);
+		if (done) {	/* it was no round from scratch */
+			assert_ptr_equal(wanted, f->m->round.wanted);
+			assert_false(same(before, after));
+		}
+		tell_one(f, all, round % 2 == 0);
+		right = held(f);
+		assert_null(f->m->problem);
+		assert_false(same(before, right));
+		if (!same(after, before) && !same(after, right))
+			fail_msg("a mixture after allocation %ld failed", k);
+		failures += !same(after, right);
+		steps += wanted == f->m->round.wanted;
+		k++;
+		bh_manager_host_changed(f->m);	/* from scratch: nothing is left to do */
+		bh_manager_run(f->m);
+		bh_ruleset_free(after);
+		after = held(f);
+		assert_true(same(after, right));
+	}
+	assert_true(k > 50 && failures > 3 && steps > 3);
+	bh_inventory_free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_every_allocation_of_a_look, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_allocation_of_a_step, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
