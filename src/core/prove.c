@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define DEPTH_MAX 16	/* NFT_JUMP_STACK_SIZE */
+#define DEPTH_MAX 16	/* NFT_JUMP_STACK_SIZE: as many chains, jumps and gotos alike, may be on one way (nft_chain_validate()) */
 
 enum fall {
 	UNKNOWN,
@@ -20,10 +20,19 @@ struct prover {
 	const struct bh_table *table;
 	enum fall *state;	/* one a chain, in the table's order */
 	const struct bh_chain **where;	/* the chain whose end is reached, for FALLS */
+	unsigned *below;		/* how many chains the longest way through this one leads on to */
 	struct bh_error *err;
 };
 
 static int walk(struct prover *p, const char *name, unsigned depth, enum fall *ret, const struct bh_chain **ret_where);
+
+static void below_add(struct prover *p, const struct bh_chain *c, const char *target)
+{
+	const struct bh_chain *to = bh_table_chain(p->table, target);
+	unsigned n = p->below[to - p->table->chains.v] + 1, *mine = &p->below[c - p->table->chains.v];
+
+	*mine = n > *mine ? n : *mine;
+}
 
 /* What one verdict means for the chain that it stands in. */
 struct outcome {
@@ -57,6 +66,7 @@ static int verdict_outcome(struct prover *p, const struct bh_chain *c, enum bh_v
 		r = walk(p, target, depth + 1, &fall, &ret->where);
 		if (r < 0)
 			return r;
+		below_add(p, c, target);
 		ret->stops = verdict == BH_GOTO || fall == ENDS;
 		ret->falls = verdict == BH_GOTO && fall == FALLS;
 		return 0;
@@ -190,9 +200,10 @@ static int prove_table(const struct bh_table *t, struct bh_error *err)
 {
 	_cleanup_free_ enum fall *state = calloc(t->chains.n + 1, sizeof(*state));
 	_cleanup_free_ const struct bh_chain **where = calloc(t->chains.n + 1, sizeof(*where));
-	struct prover p = {.table = t, .state = state, .where = where, .err = err};
+	_cleanup_free_ unsigned *below = calloc(t->chains.n + 1, sizeof(*below));
+	struct prover p = {.table = t, .state = state, .where = where, .below = below, .err = err};
 
-	if (!state || !where)
+	if (!state || !where || !below)
 		return bh_fail(err, -ENOMEM, "out of memory");
 	bh_vec_foreach(c, &t->chains) {
 		const struct bh_chain *end;
@@ -204,6 +215,8 @@ static int prove_table(const struct bh_table *t, struct bh_error *err)
 		r = walk(&p, c->name, 0, &fall, &end);
 		if (r < 0)
 			return r;
+		if (below[c - t->chains.v] >= DEPTH_MAX)
+			return bh_fail(err, -EINVAL, "chain %s: a way through it has more than %d chains", c->name, DEPTH_MAX);
 		if (fall == FALLS)
 			return bh_fail(err, -EINVAL, "chain %s: a packet may reach the end of chain %s without a verdict", c->name,
 				end->name);

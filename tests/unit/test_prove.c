@@ -174,6 +174,40 @@ static void what_is_missing_or_endless_is_refused(void **state)
 	proves(r, "chain a leads back to itself");
 }
 
+/* Chains a0, a1, … N of them, each leading to the next, the last one to END, or dropping. */
+static void row(struct bh_ruleset *r, const char *name, unsigned n, const char *end)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char this[BH_NAME], next[BH_NAME];
+
+		snprintf(this, sizeof(this), "%s%u", name, i);
+		snprintf(next, sizeof(next), "%s%u", name, i + 1);
+		rule(chain(r, this, BH_HOOK_NONE), i + 1 < n ? verdict(BH_GOTO, next) : end ? verdict(BH_GOTO, end) : verdict(BH_DROP, ""), NULL);
+	}
+}
+
+/* The kernel refuses more than 16 chains on one way, the base chain among them. */
+static void what_is_too_deep_is_refused(void **state)
+{
+	struct bh_ruleset *r = fresh();
+
+	(void)state;
+	rule(chain(r, "forward", BH_HOOK_FORWARD), verdict(BH_GOTO, "a0"), NULL);
+	row(r, "a", 15, NULL);
+	proves(r, NULL);
+	r = fresh();
+	rule(chain(r, "forward", BH_HOOK_FORWARD), verdict(BH_GOTO, "a0"), NULL);
+	row(r, "a", 16, NULL);
+	proves(r, "chain forward: a way through it has more than 16 chains");
+	/* what was walked from near is deep from afar */
+	r = fresh();
+	rule(chain(r, "forward", BH_HOOK_FORWARD), verdict(BH_GOTO, "a0"), NULL);
+	rule(chain(r, "input", BH_HOOK_INPUT), verdict(BH_GOTO, "b0"), NULL);
+	row(r, "a", 8, NULL);
+	row(r, "b", 8, "a0");
+	proves(r, "chain input: a way through it has more than 16 chains");
+}
+
 static void a_rule_that_may_not_apply_ends_nothing(void **state)
 {
 	static const enum bh_stmt_kind kinds[] = {BH_STMT_MATCH, BH_STMT_LOOKUP, BH_STMT_LIMIT, BH_STMT_MAP_PRIORITY, BH_STMT_UPDATE};
@@ -198,6 +232,7 @@ int main(void)
 		cmocka_unit_test(an_unconditional_goto_hides_what_follows),
 		cmocka_unit_test(every_element_of_a_map_is_followed),
 		cmocka_unit_test(what_is_missing_or_endless_is_refused),
+		cmocka_unit_test(what_is_too_deep_is_refused),
 		cmocka_unit_test(a_rule_that_may_not_apply_ends_nothing),
 	};
 
