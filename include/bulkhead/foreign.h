@@ -68,6 +68,7 @@ enum bh_foreign_hook {
 	BH_FOREIGN_PREROUTING,
 	BH_FOREIGN_INPUT,
 	BH_FOREIGN_FORWARD,
+	BH_FOREIGN_OUTPUT,
 	BH_FOREIGN_OTHER_HOOK,
 };
 
@@ -78,6 +79,7 @@ struct bh_foreign_chain {
 	bool drops;		/* its policy */
 	BH_VEC(struct bh_foreign_rule) rules;
 	unsigned outcome;	/* of the question that is being answered; 0: not known yet */
+	const char *dropper;	/* the chain of the rule by which it may be dropped then; NULL: its policy */
 	bool busy;
 };
 
@@ -90,6 +92,8 @@ struct bh_foreign_table {
 struct bh_foreign {
 	BH_VEC(struct bh_foreign_table) tables;
 	bool legacy4, legacy6;	/* there are rules of iptables-legacy, which nobody here reads */
+	const struct bh_foreign_table *drop_table;	/* of the last question: who drops it, or may (NULL: nobody, or iptables-legacy) */
+	const char *drop_chain;
 };
 
 void bh_foreign_free(struct bh_foreign *f);
@@ -98,7 +102,7 @@ void bh_foreign_cond_clear(struct bh_foreign_cond *c);
 
 /* The first packet of a connection from outside. */
 struct bh_foreign_packet {
-	const char *iif, *oif;		/* oif "": not routed yet, or to the host itself */
+	const char *iif, *oif;		/* "": none, or not routed yet; NULL: not known */
 	struct bh_addr saddr, daddr;
 	uint8_t proto;
 	uint16_t dport;

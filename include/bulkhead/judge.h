@@ -54,6 +54,8 @@ void bh_judge_free(struct bh_judge *j);
 BH_DEFINE_FREEP(struct bh_judge, bh_judge_free)
 
 struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *addr, const char *dev);
+/* Whether it is an address of this host, loopback's too. */
+bool bh_judge_is_host(const struct bh_judge *j, const struct bh_addr *addr);
 struct bh_judgement bh_judge_flow(const struct bh_judge *j, const struct bh_question *q);
 /* The same where it is known who FROM or TO is, whatever the address (NULL: by the address). Q's addresses may be of family 0 then; that of TO, where it is
  * there, says whether it is a published port or a resolver. */

@@ -68,8 +68,8 @@ struct bh_nft_process bh_nft_monitor_process(struct bh_nft_monitor *m);
 void bh_nft_monitor_free(struct bh_nft_monitor *m);
 BH_DEFINE_FREEP(struct bh_nft_monitor, bh_nft_monitor_free)
 
-/* Everybody else's tables of the families ip, ip6 and inet. What a transaction changes meanwhile may be read half. Whether there are rules
- * of iptables-legacy is not nf_tables' to know: legacy4 and legacy6 stay false. */
+/* Everybody else's tables of the families ip, ip6 and inet. What a transaction changes meanwhile may be read half. Whether there are tables
+ * of iptables-legacy is read from /proc/net. */
 int bh_nft_foreign(struct bh_foreign **ret, struct bh_error *err);
 
 /* Tries the features of nf_tables in transactions that are taken back. */

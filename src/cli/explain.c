@@ -142,11 +142,10 @@ static void explain_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	size_t i;
 	json_t *x;
 
-	(void)userdata;
 	json_array_foreach(ways, i, x)
 		alone = alone && strcmp(str(x, "reason"), str(first, "reason")) == 0;
 	if (!json_is_true(json_object_get(doc, "loaded")))
-		bh_text_fact(w, "asked of", BH_WARN, "a configuration that is not loaded");
+		bh_text_fact(w, "asked of", BH_WARN, "%s, which is not loaded", (const char *)userdata);
 	if (*port && !first)
 		bh_text_fact(w, "verdict", style_of(verdict), "%s: %s", verdict, str(doc, "reason"));
 	else if (*port)
@@ -171,14 +170,19 @@ static void explain_text(struct bh_writer *w, const json_t *doc, void *userdata)
 int bh_verb_explain(struct bh_cli *cli)
 {
 	struct bh_error err = {0};
-	json_t *doc = NULL, *arguments;
-	int code;
+	json_t *doc = NULL, *arguments, *texts = NULL;
+	int code = BH_EXIT_OK;
 
 	if (cli->n_args < 2) {
 		bh_cli_error(cli, "explain: say who and to whom: bulkhead explain web1 db1 tcp/5432");
 		return BH_EXIT_USAGE;
 	}
-	arguments = json_pack("{s:s, s:s, s:s*}", "from", cli->args[0], "to", cli->args[1], "port", cli->n_args > 2 ? cli->args[2] : NULL);
+	if (cli->option[BH_OPTION_CONFIG])
+		code = bh_cli_texts(cli, cli->option[BH_OPTION_CONFIG], &texts);
+	if (code != BH_EXIT_OK)
+		return code;
+	arguments = json_pack("{s:s, s:s, s:s*, s:o*}", "from", cli->args[0], "to", cli->args[1], "port", cli->n_args > 2 ? cli->args[2] : NULL, "config",
+		texts);
 	if (!arguments) {
 		bh_cli_error(cli, "explain: what is asked for is no UTF-8");
 		return BH_EXIT_USAGE;
@@ -188,7 +192,7 @@ int bh_verb_explain(struct bh_cli *cli)
 		return code;
 	if (strcmp(str(doc, "verdict"), "deny") == 0)
 		code = 1;
-	if (bh_writer_put(&cli->writer, doc, explain_text, NULL) < 0)
+	if (bh_writer_put(&cli->writer, doc, explain_text, (void *)cli->option[BH_OPTION_CONFIG]) < 0)
 		code = 1;
 	json_decref(doc);
 	return code;

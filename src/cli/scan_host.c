@@ -57,14 +57,6 @@ static int add_listeners(struct bh_scan_input *in)
 	return 0;
 }
 
-/* Names of the tables of iptables-legacy: none is no rule. */
-static bool is_legacy(const char *path)
-{
-	_cleanup_buf_ struct bh_buf text = {0};
-
-	return bh_buf_read_file(&text, path, 4096) == 0 && text.n > 0;
-}
-
 /* Whether bulkhead decides here: its tables are there, and the file's mode is not audit. */
 static int guarded(bool *ret, struct bh_error *err)
 {
@@ -106,8 +98,6 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 	if (r == 0)
 		r = guarded(&in.guarded, err);
 	if (r == 0) {
-		foreign->legacy4 = is_legacy("/proc/net/ip_tables_names");
-		foreign->legacy6 = is_legacy("/proc/net/ip6_tables_names");
 		in.inventory = inventory;
 		in.facts = &facts;
 		in.host = host;

@@ -14,8 +14,8 @@ static const struct bh_verb VERBS[] = {
 	{ "check", "[FILE...]", "is a configuration valid, do its expectations hold", 0, -1, bh_verb_check },
 	{ "test", "[FILE]", "which zone may open what on which, and do the expectations hold", 0, 1, bh_verb_test },
 	{ "plan", "[FILE]", "what a reload would change", 0, 1, bh_verb_plan },
-	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 0, 3, bh_verb_explain },
 	{ "prove", "", "packets between throw-away endpoints of each pair of zones: as configured?", 0, 0, bh_verb_prove },
+	{ "explain", "SRC DST [PROTO/PORT]", "what becomes of a connection, and why", 1u << BH_OPTION_CONFIG, 3, bh_verb_explain },
 	{ "reload", "", "load the configuration again, or refuse it", 1u << BH_OPTION_CONFIRM, 0, bh_verb_reload },
 	{ "confirm", "", "keep what reload --confirm has loaded", 0, 0, bh_verb_confirm },
 	{ "why", "NAME", "what a container was denied, and what to write to allow it", 0, 1, bh_verb_why },
@@ -44,6 +44,7 @@ static const struct option OPTIONS[] = {
 	{ "follow", no_argument, NULL, BH_OPTION_FOLLOW },
 	{ "format", required_argument, NULL, BH_OPTION_FORMAT },
 	{ "live", no_argument, NULL, BH_OPTION_LIVE },
+	{ "config", required_argument, NULL, BH_OPTION_CONFIG },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -62,6 +63,7 @@ static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_FOLLOW] = NULL,
 	[BH_OPTION_FORMAT] = "dot|svg|json",
 	[BH_OPTION_LIVE] = NULL,
+	[BH_OPTION_CONFIG] = "FILE",
 };
 
 static const char *option_name(enum bh_option o)

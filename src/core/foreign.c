@@ -84,11 +84,11 @@ static bool field_bytes(const struct bh_foreign_packet *p, const struct bh_forei
 {
 	switch (c->field) {
 	case BH_FOREIGN_IIFNAME:
-		put_name(v, p->iif);
-		return true;
+		put_name(v, p->iif ? p->iif : "");
+		return p->iif;
 	case BH_FOREIGN_OIFNAME:
-		put_name(v, p->oif);
-		return true;
+		put_name(v, p->oif ? p->oif : "");
+		return p->oif;
 	case BH_FOREIGN_L4PROTO:
 		v[0] = p->proto;
 		return true;
@@ -223,6 +223,14 @@ static unsigned rule_effect(const struct bh_foreign_table *t, const struct bh_fo
 	return nat ? ANY | BH_OUTCOME_DNAT : ANY;
 }
 
+/* The chain in whose rules the packet is dropped by R of C. */
+static const char *dropper(const struct bh_foreign_table *t, const struct bh_foreign_rule *r, const struct bh_foreign_chain *c)
+{
+	const struct bh_foreign_chain *to = r->chain ? chain_find(t, r->chain) : NULL;
+
+	return to && to->dropper ? to->dropper : c->name;
+}
+
 /* The same for every way into the chain, since the packet is: asked once. The kernel lets no chain come back to itself. */
 static unsigned chain_ask(const struct bh_foreign_table *t, struct bh_foreign_chain *c, const struct bh_foreign_packet *p)
 {
@@ -242,6 +250,8 @@ static unsigned chain_ask(const struct bh_foreign_table *t, struct bh_foreign_ch
 		if (a == NO)
 			continue;
 		e = rule_effect(t, r, c->nat, p);
+		if (e & BH_OUTCOME_DROP)
+			c->dropper = dropper(t, r, c);
 		out |= leaves ? e : e & ~FALLS;
 		if (a == YES && (leaves || !(e & FALLS))) {
 			goes_on = false;
@@ -257,6 +267,7 @@ static void forget(struct bh_foreign_table *t, bool nat)
 {
 	bh_vec_foreach(c, &t->chains) {
 		c->outcome = 0;
+		c->dropper = NULL;
 		if (c->hook == BH_FOREIGN_NO_HOOK)
 			c->nat = nat;
 	}
@@ -269,6 +280,8 @@ unsigned bh_foreign_ask(struct bh_foreign *f, const struct bh_foreign_packet *p,
 	bool legacy = p->daddr.family == 4 ? f->legacy4 : f->legacy6, sure = false;
 	const char *doubt = legacy ? "iptables-legacy" : NULL;
 
+	f->drop_table = NULL;
+	f->drop_chain = NULL;
 	bh_vec_foreach(t, &f->tables) {
 		if (t->family && t->family != p->daddr.family)
 			continue;
@@ -281,6 +294,10 @@ unsigned bh_foreign_ask(struct bh_foreign *f, const struct bh_foreign_packet *p,
 			o = chain_ask(t, c, p);
 			if (o & FALLS)
 				o = (o & ~FALLS) | (c->drops ? BH_OUTCOME_DROP : BH_OUTCOME_ACCEPT);
+			if ((o & wanted) && (!f->drop_table || (o == wanted && !sure))) {
+				f->drop_table = t;
+				f->drop_chain = c->dropper ? c->dropper : c->name;
+			}
 			sure = sure || o == wanted;
 			if ((o & wanted) && !doubt)
 				doubt = t->name;

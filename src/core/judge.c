@@ -164,7 +164,7 @@ bool judge_is_own_bridge(const struct bh_judge *j, const char *dev)
 	return dev_at(j, "bridges", dev) && !dev_at(j, "exempt", dev);
 }
 
-static bool is_host(const struct bh_judge *j, const struct bh_addr *addr)
+bool bh_judge_is_host(const struct bh_judge *j, const struct bh_addr *addr)
 {
 	return bh_addr_is_loopback(addr) || bh_addrs_have(&j->own, addr);
 }
@@ -194,7 +194,7 @@ struct bh_party bh_judge_who(const struct bh_judge *j, const struct bh_addr *add
 
 	if (m)
 		return (struct bh_party){.inst = m->inst, .member = m};
-	if (is_host(j, addr))
+	if (bh_judge_is_host(j, addr))
 		return (struct bh_party){.inst = judge_inst_of(j, BH_ID_HOST)};
 	if (own) {	/* what a container there forwards for */
 		key_dev(&k, dev);

@@ -150,21 +150,34 @@ static json_t *addr_json(const struct bh_addr *a)
 	return a->family ? json_string(bh_addr_text(a, text)) : json_null();
 }
 
+/* The last row says who. */
+static void dropped_by(const json_t *besides, struct outcome *o)
+{
+	const json_t *last = json_array_get(besides, json_array_size(besides) - 1);
+
+	say(o, EXPLAIN_DENY, "bulkhead lets it pass, but %.160s drops it", json_string_value(json_object_get(last, "where")));
+}
+
 json_t *explain_way_json(const struct explain *x, const struct explain_way *w, enum explain_verdict *ret_verdict)
 {
 	const struct bh_judgement *v = &w->v;
 	struct outcome o = {0};
-	json_t *elements, *rule;
+	json_t *elements, *rule, *besides = NULL;
+	bool drops = false;
 
 	by_rules(x, w, &o);
 	elements = w->own ? json_array() : in_kernel(x, w, &o);
+	if (o.verdict != EXPLAIN_DENY)	/* what is dropped here never comes to them */
+		besides = explain_besides(x, w, &drops);
+	if (drops)
+		dropped_by(besides, &o);
 	rule = !w->own && v->why == BH_WHY_RULE ? explain_rule(x, v->rule) : json_null();
 	*ret_verdict = o.verdict;
-	return json_pack("{s:o, s:s?, s:o, s:s?, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "from", addr_json(&w->q.from), "from_interface", w->q.from_dev, "to",
+	return json_pack("{s:o, s:s?, s:o, s:s?, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "from", addr_json(&w->q.from), "from_interface", w->q.from_dev, "to",
 		addr_json(&w->q.to), "to_interface", w->q.to_dev, "from_zone", bh_json_text(bh_party_zone(x->judge, &v->from)), "to_zone",
 		bh_json_text(bh_party_zone(x->judge, &v->to)), "verdict", verdicts[o.verdict], "reason", o.reason, "class",
-		o.verdict == EXPLAIN_ACCEPT ? json_null() : json_string(class_of(x, v)), "rule", rule, "published", published_json(v->published),
-		"elements", elements);
+		o.verdict == EXPLAIN_ACCEPT || drops ? json_null() : json_string(class_of(x, v)), "rule", rule, "published", published_json(v->published),
+		"elements", elements, "besides", besides ? besides : json_array());
 }
 
 /* ---- without a port: all that is open */
@@ -363,10 +376,28 @@ static int explain(struct explain *x, const json_t *request, json_t **ret, struc
 	return r < 0 ? bh_fail(err, r, "out of memory") : 0;
 }
 
-int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct bh_error *err)
+/* Of a policy that the request brings. In the kernel there is nothing of it. */
+static int explain_given(struct bh_manager *m, const struct bh_policy *policy, const json_t *request, struct bh_foreign *foreign, json_t **ret,
+	struct bh_error *err)
+{
+	_cleanup_(bh_round_clear) struct bh_round trial = {0};
+	struct explain x = {.m = m, .policy = policy, .round = &trial, .foreign = foreign};
+	int r = bh_look(m, err);
+
+	if (r == 0)
+		r = bh_round_try(m, policy, BH_GIVEN_ELEMENTS_MAX, &trial, err);
+	if (r == -E2BIG)
+		return bh_fail(err, -EINVAL, "the rules of this configuration are too many to be tried: load it");
+	if (r == 0 && bh_judge_of(m, policy, &trial, &trial.judge) < 0)
+		r = bh_fail(err, -ENOMEM, "out of memory");
+	x.judge = trial.judge;
+	return r < 0 ? r : explain(&x, request, ret, err);
+}
+
+static int explain_loaded(struct bh_manager *m, const json_t *request, struct bh_foreign *foreign, json_t **ret, struct bh_error *err)
 {
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
-	struct explain x = {.m = m, .policy = m->config.policy, .round = &m->round, .judge = bh_round_judge(m)};
+	struct explain x = {.m = m, .policy = m->config.policy, .round = &m->round, .judge = bh_round_judge(m), .foreign = foreign};
 	int r;
 
 	if (!m->config.policy)
@@ -380,6 +411,20 @@ int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct
 	r = r < 0 ? r : explain(&x, request, ret, err);
 	bh_round_make_lean(m);
 	return r;
+}
+
+int bh_explain(struct bh_manager *m, const json_t *request, json_t **ret, struct bh_error *err)
+{
+	_cleanup_(bh_foreign_freep) struct bh_foreign *foreign = NULL;
+	_cleanup_(bh_policy_freep) struct bh_policy *policy = NULL;
+	_cleanup_free_ char *said = NULL;
+	int r = bh_given_policy(request, &policy, &said, err);
+
+	if (r < 0)
+		return r == -EBADMSG ? -EINVAL : r;
+	if (json_object_get(request, "port") && bh_nft_fd(m->nft) >= 0)
+		(void)bh_nft_foreign(&foreign, NULL);	/* that they could not be read is said */
+	return policy ? explain_given(m, policy, request, foreign, ret, err) : explain_loaded(m, request, foreign, ret, err);
 }
 
 void bh_handle_explain(struct bh_manager *m, struct bh_control_call *call, const json_t *request)

@@ -12,6 +12,7 @@ struct explain {
 	const struct bh_round *round;
 	const struct bh_judge *judge;
 	const struct bh_ruleset *seen;	/* what the kernel holds, read for this answer; NULL: of a policy that is not loaded nothing is in the kernel */
+	struct bh_foreign *foreign;	/* everybody else's rules; NULL: they could not be read */
 	uint8_t proto;			/* as asked, icmp for both families; 0: everything that is open */
 	uint16_t port;
 };
@@ -63,5 +64,8 @@ enum explain_verdict {
 };
 /* One way with its verdict, the elements in the kernel and what others' rules do. NULL for no memory. */
 json_t *explain_way_json(const struct explain *x, const struct explain_way *w, enum explain_verdict *ret_verdict);
+
+/* What others' rules do with what bulkhead lets pass: [{"where", "does", "text"}]. *RET_DROPS: they drop it for sure. NULL for no memory. */
+json_t *explain_besides(const struct explain *x, const struct explain_way *w, bool *ret_drops);
 
 #endif

@@ -437,6 +437,7 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
 /* given.c: the policy that a request brings with it as texts, read by the client: no file is opened. 1 with *RET; 0 when it brings none;
  * -EINVAL with ERR for one that is not valid, -EBADMSG for what is no list of texts, -ENOMEM. *RET_DIAGNOSTICS (may stay NULL) is what there
  * is to say, safe to print; the caller frees it. Places in it and in the policy are by the client's names. Expectations are not judged. */
+#define BH_GIVEN_ELEMENTS_MAX 262144u	/* of its rules: it must not take more memory than the one that root loads, some 50 MB at most */
 int bh_given_policy(const json_t *request, struct bh_policy **ret, char **ret_diagnostics, struct bh_error *err);
 
 /* json.c: RFC 3339 in UTC, null for 0; text of strangers, escaped where it is no UTF-8, null for NULL; what ends, by whom and where, the largest

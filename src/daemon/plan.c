@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A configuration that a reader sends must not take more memory than the one that root loads: some 50 MB at most. */
-#define GIVEN_ELEMENTS_MAX 262144u
-
 struct plan {
 	struct bh_policy *policy;
 	char *said;			/* diagnostics */
@@ -59,7 +56,7 @@ static int wanted_policy(struct bh_manager *m, const json_t *request, struct pla
 	int r = bh_given_policy(request, &p->policy, &p->said, err);
 
 	if (r == 1)
-		p->most = GIVEN_ELEMENTS_MAX;
+		p->most = BH_GIVEN_ELEMENTS_MAX;
 	return r == 0 ? own_policy(m, p, err) : r < 0 ? r : 0;
 }
 

@@ -136,6 +136,7 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 {
 	static const enum bh_foreign_hook hooks[] = {
 		[NF_INET_PRE_ROUTING] = BH_FOREIGN_PREROUTING, [NF_INET_LOCAL_IN] = BH_FOREIGN_INPUT, [NF_INET_FORWARD] = BH_FOREIGN_FORWARD,
+		[NF_INET_LOCAL_OUT] = BH_FOREIGN_OUTPUT,
 	};
 	const struct nlattr *tb[NFTA_CHAIN_MAX + 1], *hook[NFTA_HOOK_MAX + 1];
 	struct view *v = data;
@@ -224,6 +225,14 @@ static int view_all(struct view *v)
 	return r;
 }
 
+/* Names of the tables of iptables-legacy in this namespace: none is no rule. */
+static bool is_legacy(const char *path)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+
+	return bh_buf_read_file(&text, path, 4096) == 0 && text.n > 0;
+}
+
 int bh_nft_foreign(struct bh_foreign **ret, struct bh_error *err)
 {
 	struct view v = {0};
@@ -236,8 +245,11 @@ int bh_nft_foreign(struct bh_foreign **ret, struct bh_error *err)
 
 		v.f = f;
 		r = f ? view_all(&v) : -ENOMEM;
-		if (r == 0)
+		if (r == 0) {
+			f->legacy4 = is_legacy("/proc/net/ip_tables_names");
+			f->legacy6 = is_legacy("/proc/net/ip6_tables_names");
 			*ret = bh_take(f);
+		}
 		if (r != -EINTR && r != -ENOBUFS)
 			break;
 	}
