@@ -121,6 +121,7 @@ class Guarantee(Case):
             "zone a 40000000000 40000000000 50000000000 50000000000\n" + base,
             "zone a 10000000 10000000 20000000 20000000\nguarantee a 1000000 0 20000000 0\nhost 30000000 30000000\n" + base,
             "zone a 10000000 10000000 20000000 20000000\nzone c 0 0 5000000 0\n" + base + "member c va3\n",
+            "zone a 10000000 10000000 20000000 20000000\nexempt a lan host\n" + base,
         ]
         self.net.apply(wishes[0])
         receiver = self.net.start("a2", "python3", "-c", RECEIVE)
