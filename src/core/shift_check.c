@@ -101,18 +101,13 @@ int bh_holdings_make(const struct bh_placement *p, const struct bh_features *f, 
 	return 0;
 }
 
-static bool has_rates(const struct bh_rates *r)
-{
-	return bh_rate(r, BH_EGRESS) || bh_rate(r, BH_INGRESS);
-}
-
 /* Whether the members of a zone are in nothing but the sets of bh_members_fill(). */
 static bool zone_is_simple(const struct bh_policy *p, const struct bh_zone_inst *i)
 {
 	const struct bh_zone *z = bh_inst_zone(p, i);
 
 	return !z || (z->forwards.n == 0 && !bh_zone_is_limited(p, z) &&
-		(p->mode == BH_MODE_AUDIT || (!has_rates(&z->container_rates) && !has_rates(&z->zone_rates))));
+		(p->mode == BH_MODE_AUDIT || !bh_zone_has_cap(z)));
 }
 
 /* Ports are remembered by container and network: no Docker attaches one to the same network twice. */
