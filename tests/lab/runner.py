@@ -15,6 +15,7 @@ One that says `# alone: WHY` measures rates or first packets and runs after all 
 beside such as leave half of the processors idle together.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -265,6 +266,16 @@ class Schedule:
 
 
 def run_all(totals, tier, names=(), rooms=ROOMS):
+    try:
+        build_and_run(totals, tier, names, rooms)
+    except BaseException:
+        for p in list(totals.running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(p.pid, signal.SIGTERM)
+        raise
+
+
+def build_and_run(totals, tier, names, rooms):
     print(f"# kernel {os.uname().release}, {CPUS} cpus, tier {tier}, "
           f"seed {os.environ.get('BH_SEED', '20261125')}", flush=True)
 
@@ -289,14 +300,9 @@ def run_all(totals, tier, names=(), rooms=ROOMS):
             totals.case(False, f"build: {e!r}")
         finally:
             first.add(more, close=True)
-    try:
-        threading.Thread(target=sanitized).start()
-        first.run()
-        Schedule(totals, tier, BUSY_ALONE, [p for p in programs if p.alone]).run()
-    except BaseException:
-        for p in list(totals.running):
-            os.killpg(p.pid, signal.SIGTERM)
-        raise
+    threading.Thread(target=sanitized).start()
+    first.run()
+    Schedule(totals, tier, BUSY_ALONE, [p for p in programs if p.alone]).run()
 
 
 def main():
