@@ -244,7 +244,7 @@ class Start(Host):
         lab.wait_for("the control socket", lambda: os.path.exists(d.socket))
         d.write(GOOD.replace("7000", "7001"))
         t = time.monotonic()
-        r = fakehost.ask(d, "reload")
+        r = d.ask("reload")
         took = time.monotonic() - t
         self.host.fake.hooks.clear()
         self.assertTrue(r["ok"] and r["result"]["loaded"], r)

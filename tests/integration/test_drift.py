@@ -51,7 +51,7 @@ class Drift(unittest.TestCase):
         self.assertEqual(self.kernel()["owned"], mask is None)
 
     def kernel(self):
-        return fakehost.ask(self.daemon, "status")["result"]["kernel"]
+        return self.daemon.ask("status")["result"]["kernel"]
 
     def arrived(self, marker):
         """When datagrams of this marker arrived, in s, and from whom to whom."""

@@ -45,7 +45,7 @@ class Fits(unittest.TestCase):
                 self.assertFalse([line for line in r.stdout.splitlines() if line != line.rstrip()], "trailing blanks")
         first = self.daemon.cli("status").stdout.splitlines()[0]
         self.assertIn("enforc", first.lower())
-        return self.daemon.status()
+        return self.daemon.printed_status()
 
 
 class Status(Fits):
@@ -103,13 +103,13 @@ class Status(Fits):
         web = lab.Container(self.lab, self.lab.api("GET", "/containers/web1/json")["Id"], "web1")
         dst = lab.Container(self.lab, self.lab.api("GET", "/containers/long1/json")["Id"], "long1")
         r = self.lab.receiver(dst, [8080, 9])
-        before = {c["name"]: c for c in self.daemon.status()["containers"]}
+        before = {c["name"]: c for c in self.daemon.printed_status()["containers"]}
         res = self.lab.send(web, [("tcp", dst.ip4, 8080, "hit"), ("udp", dst.ip4, 9, "denied"), ("udp", dst.ip6, 9, "denied6")], 1)
         self.assertEqual(res["hit"][0], "ok")
         self.assertNotEqual(res["denied"][0], "ok")
         self.assertEqual(r.count("denied"), 0)
         time.sleep(0.3)
-        s = self.daemon.status()
+        s = self.daemon.printed_status()
         after = {c["name"]: c for c in s["containers"]}
         self.assertGreaterEqual(after["web1"]["packets"] - before["web1"]["packets"], 5)
         self.assertGreater(after["web1"]["bytes"], before["web1"]["bytes"])
@@ -129,7 +129,7 @@ class Status(Fits):
         self.lab.run("onhost", network="host", labels={"tier": "web"})
         self.daemon.wait_zone("stray", "quarantine")
         lab.wait_for("onhost", lambda: self.daemon.zone_of("onhost"), 5)
-        s = {c["name"]: c for c in self.daemon.status()["containers"]}
+        s = {c["name"]: c for c in self.daemon.printed_status()["containers"]}
         self.assertEqual(s["onhost"]["enforced"], "none")
         self.assertTrue(s["onhost"]["unenforced_reason"])
         self.assertEqual(s["onhost"]["endpoints"], [])

@@ -9,10 +9,8 @@ a moment. Packets, bridges, veths and the kernel are as with Docker; no other fi
     with h.tally(web, 7000) as t:
         h.flood(...)
 """
-import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import textwrap
@@ -20,21 +18,6 @@ import time
 
 import fakedocker
 import lab
-
-
-def ask(daemon, verb, timeout=30):
-    """One call to the daemon's control socket, without a process for it. The answer's document."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(timeout)
-        s.connect(str(daemon.socket))
-        s.sendall(json.dumps({"version": 1, "verb": verb}).encode() + b"\n")
-        text = b""
-        while not text.endswith(b"\n"):
-            more = s.recv(65536)
-            if not more:
-                raise lab.LabError(f"{verb}: bulkheadd ended the connection after {text[:200]}")
-            text += more
-    return json.loads(text)
 
 
 class FakeContainer(lab.Place):

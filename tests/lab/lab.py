@@ -352,9 +352,11 @@ class Daemon:
 
     def kill(self):
         """SIGKILL: the helper dies, and the daemon with it by its parent-death signal."""
+        pids = set(self.lab.pids_of("bulkheadd", str(self.socket)))
         self.proc.kill()
         self.proc.wait()
-        wait_for("bulkheadd to be gone", lambda: not self.lab.pids_of("bulkheadd", str(self.socket)))
+        # its command line goes before its sockets do, which own the tables: by number
+        wait_for("bulkheadd to be gone", lambda: not pids & set(self.lab.pids_of("bulkheadd")))
 
     def stop(self, timeout=20):
         if self.proc and self.proc.poll() is None:
@@ -374,7 +376,33 @@ class Daemon:
             raise LabError(f"bulkhead {' '.join(map(str, args))}: status {r.returncode}: {r.stderr or r.stdout}")
         return r
 
+    def ask(self, verb, timeout=30):
+        """One call to the daemon's control socket, without a process for it. The answer's document."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(timeout)
+            s.connect(str(self.socket))
+            s.sendall(json.dumps({"version": 1, "verb": verb}).encode() + b"\n")
+            text = b""
+            while not text.endswith(b"\n"):
+                more = s.recv(65536)
+                if not more:
+                    raise LabError(f"{verb}: bulkheadd ended the connection after {text[:200]}")
+                text += more
+        return json.loads(text)
+
     def status(self):
+        """What `bulkhead status --json` prints, asked for without it while the daemon answers: tests wait for it to say something."""
+        try:
+            r = self.ask("status", 15)
+            if r["ok"]:
+                return r["result"]
+        except TimeoutError:
+            raise LabError("status: no answer in 15 s")
+        except (OSError, LabError):
+            pass
+        return self.printed_status()
+
+    def printed_status(self):
         r = self.cli("status", "--json")
         try:
             return json.loads(r.stdout)
@@ -411,7 +439,7 @@ class Lab:
         self.keep = keep if keep is not None else bool(os.environ.get("BH_LAB_KEEP"))
         self.with_docker = docker
         self.dockerd_options = [*(["--experimental", "--ip6tables"] if ip6tables else []), *dockerd_options]
-        self.dockerd_env = FRUGAL if frugal else {}
+        self.env.update(FRUGAL if frugal else {})
         self.children = []
         self.daemons = []
         self.holder = self._holder = self.dockerd = None
@@ -560,7 +588,7 @@ class Lab:
                     "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.cgroup}",
                     "--bip", "10.111.0.1/24", "--default-address-pool", "base=10.112.0.0/14,size=24",
                     "--ipv6", "--fixed-cidr-v6", "2001:db8:d0:1::/64",
-                    *self.dockerd_options, stdout=log, stderr=log, env=self.dockerd_env)
+                    *self.dockerd_options, stdout=log, stderr=log)
             end = time.monotonic() + 90
             while time.monotonic() < end and self.dockerd.poll() is None:
                 try:
