@@ -22,6 +22,7 @@ static const struct bh_verb VERBS[] = {
 	{ "suggest", "", "a configuration that allows what was denied, or would have been", 0, 0, bh_verb_suggest },
 	{ "drops", "", "denied packets by name", 1u << BH_OPTION_FOLLOW, 0, bh_verb_drops },
 	{ "events", "", "what the daemon saw and did lately", 1u << BH_OPTION_FOLLOW, 0, bh_verb_events },
+	{ "top", "", "live: who talks to whom, rates beside caps, what is denied", 0, 0, bh_verb_top },
 	{ "graph", "[FILE]", "the zones and what may flow, of the daemon or of a file; --live: what has flowed", 1u << BH_OPTION_FORMAT | 1u << BH_OPTION_LIVE, 1, bh_verb_graph },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },

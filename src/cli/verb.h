@@ -63,6 +63,7 @@ int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
 int bh_verb_graph(struct bh_cli *cli);
+int bh_verb_top(struct bh_cli *cli);
 int bh_verb_explain(struct bh_cli *cli);
 int bh_verb_prove(struct bh_cli *cli);
 

@@ -62,7 +62,7 @@ static unsigned char_width(const char *s, size_t n, size_t *bytes)
 	return width < 0 ? 1 : (unsigned)width;
 }
 
-static unsigned text_width(const char *s)
+unsigned bh_text_width(const char *s)
 {
 	size_t n = strlen(s), bytes;
 	unsigned width = 0;
@@ -72,8 +72,7 @@ static unsigned text_width(const char *s)
 	return width;
 }
 
-/* Bytes of S that fit into WIDTH columns. */
-static size_t text_fit(const char *s, unsigned width)
+size_t bh_text_fit(const char *s, unsigned width)
 {
 	size_t n = strlen(s), i = 0, bytes;
 	unsigned used = 0;
@@ -93,7 +92,7 @@ static size_t text_fit(const char *s, unsigned width)
 static void put_wrapped(struct bh_writer *w, enum bh_style style, const char *text, unsigned indent)
 {
 	for (;;) {
-		size_t fit = text_fit(text, BH_WIDTH - indent), cut = fit;
+		size_t fit = bh_text_fit(text, BH_WIDTH - indent), cut = fit;
 
 		if (text[fit]) {
 			while (cut > 0 && text[cut] != ' ')
@@ -196,15 +195,15 @@ static void fit_columns(const struct bh_table_text *t, unsigned *widths)
 static void put_cell(struct bh_writer *w, const struct bh_column *column, unsigned width, enum bh_style style,
 	const char *text, bool last)
 {
-	unsigned natural = text_width(text);
+	unsigned natural = bh_text_width(text);
 	bool cut = natural > width;
-	size_t n = cut ? text_fit(text, width - 2) : strlen(text);
-	unsigned pad = cut ? width - 2 - text_width(text) : 0;
+	size_t n = cut ? bh_text_fit(text, width - 2) : strlen(text);
+	unsigned pad = cut ? width - 2 - bh_text_width(text) : 0;
 
 	if (cut) {
 		_cleanup_free_ char *head = strndup(text, n);
 
-		pad = width - 2 - (head ? text_width(head) : 0);
+		pad = width - 2 - (head ? bh_text_width(head) : 0);
 	} else {
 		pad = width - natural;
 	}
@@ -226,9 +225,9 @@ void bh_table_print(struct bh_writer *w, struct bh_table_text *t)
 
 	if (widths && t->err == 0) {
 		for (size_t c = 0; c < n; c++)
-			widths[c] = text_width(t->columns[c].title);
+			widths[c] = bh_text_width(t->columns[c].title);
 		for (size_t i = 0; i < rows * n; i++) {
-			unsigned k = text_width(t->cells.v[i].text);
+			unsigned k = bh_text_width(t->cells.v[i].text);
 
 			if (k > widths[i % n])
 				widths[i % n] = k;

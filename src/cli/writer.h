@@ -61,6 +61,10 @@ void bh_table_cell(struct bh_table_text *t, enum bh_style style, const char *tex
 void bh_table_number(struct bh_table_text *t, enum bh_style style, int64_t n);		/* "12.3M", at most 6 columns */
 void bh_table_print(struct bh_writer *w, struct bh_table_text *t);			/* prints and frees the cells */
 
+/* How many columns S takes, and how many of its bytes fit into WIDTH columns. S is valid UTF-8 without control characters. */
+unsigned bh_text_width(const char *s);
+size_t bh_text_fit(const char *s, unsigned width);
+
 /* 1234567 -> "1.23M"; powers of 1000. */
 #define BH_SI_TEXT 16
 const char *bh_si_text(uint64_t n, char buf[BH_SI_TEXT]);

@@ -41,7 +41,7 @@ ROOMS = {
     "flows": ({"base"}, {"libnetfilter_conntrack/", "libnetfilter_log/", "libmnl/", "libnfnetlink/"}),
     "prove": ({"base", "model", "core", "nft", "tc"}, set()),
     "control": ({"base"}, {"jansson.h", "systemd/"}),
-    "cli": ({"base", "model", "config", "core", "control", "runtime", "nft", "tc", "prove"}, {"jansson.h"}),
+    "cli": ({"base", "model", "config", "core", "control", "runtime", "nft", "tc", "prove"}, {"jansson.h", "ncurses.h"}),
     "daemon": ({"base", "model", "config", "core", "runtime", "nft", "tc", "flows", "control"},
                {"jansson.h", "systemd/", "microhttpd.h"}),
 }
