@@ -17,6 +17,7 @@
 #define TELL_USEC (60 * 1000000ULL)	/* repeats are summed for so long */
 #define RETRY_USEC (30 * 1000000ULL)	/* another program reads the group */
 #define OLD_FLOWS_USEC (3 * 3600 * 1000000ULL)	/* keepalives come after two hours: tcp(7) */
+#define NOW_ROUNDS 64	/* of reading before an answer: a flood must not keep it */
 #define EARLY_USEC (1 * 1000000ULL)
 
 /* One packet with what is known about it. */
@@ -297,6 +298,12 @@ static int on_nflog(sd_event_source *source, int fd, uint32_t events, void *user
 		m->nflog = NULL;
 	}
 	return 0;
+}
+
+void bh_denials_now(struct bh_manager *m)
+{
+	for (int i = 0; i < NOW_ROUNDS && m->nflog && bh_nflog_read(m->nflog, on_denied, m) > 0; i++)
+		;
 }
 
 static void tell_repeats(void *userdata, struct bh_kind *k)

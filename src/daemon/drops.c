@@ -75,6 +75,7 @@ json_t *bh_drops_list(struct bh_manager *m, size_t max)
 {
 	struct listing l = {.array = json_array(), .left = max};
 
+	bh_denials_now(m);
 	if (l.array && m->kinds)
 		bh_kinds_each(m->kinds, kind_list, &l);
 	return l.array;

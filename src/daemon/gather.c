@@ -216,6 +216,7 @@ int bh_gather(struct bh_manager *m, const char *name, struct bh_gathered *ret)
 	struct gathering x = {.m = m, .g = ret, .name = name};
 
 	*ret = (struct bh_gathered){0};
+	bh_denials_now(m);
 	x.r = members_sort(m, ret);
 	if (x.r == 0)
 		bh_kinds_each(m->kinds, kind_add, &x);

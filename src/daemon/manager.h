@@ -385,6 +385,8 @@ void bh_connections_first(struct bh_manager *m);
 
 /* denials.c: follows what is denied. 0 or -errno. */
 int bh_denials_start(struct bh_manager *m);
+/* Takes in what the kernel has told and the loop has not come to yet, as far as it is bounded: an answer speaks of what was denied just before. */
+void bh_denials_now(struct bh_manager *m);
 
 /* drops.c: the texts of a kind: "tcp", "arp"; "5432", "many" or NULL. ETHER_TYPE: of what is no IP, 0 unknown. */
 #define BH_DROP_TEXT 32

@@ -104,24 +104,18 @@ static int send_entry(struct kernel_flows *k, const struct nf_conntrack *ct, uin
 	return ask(k, nlh, cb, data);
 }
 
-/* The packet's own addresses as a tuple of a flow, as its REPLY one or not, from its destination's side (TURNED) or not. */
-static void tuple_set(struct nf_conntrack *ct, const struct bh_denied *d, bool reply, bool turned)
+/* The packet's own addresses as a tuple, or from its destination's side (TURNED). */
+static void tuple_set(struct nf_conntrack *ct, const struct bh_denied *d, bool turned)
 {
 	const struct bh_addr *from = turned ? &d->to : &d->from, *to = turned ? &d->from : &d->to;
-	uint16_t from_port = turned ? d->to_port : d->from_port, to_port = turned ? d->from_port : d->to_port;
-	bool four = d->from.family == 4;
+	const bool four = d->from.family == 4;
 
-	nfct_set_attr_u8(ct, reply ? ATTR_REPL_L3PROTO : ATTR_L3PROTO, four ? AF_INET : AF_INET6);
-	if (four) {
-		nfct_set_attr(ct, reply ? ATTR_REPL_IPV4_SRC : ATTR_IPV4_SRC, from->b);
-		nfct_set_attr(ct, reply ? ATTR_REPL_IPV4_DST : ATTR_IPV4_DST, to->b);
-	} else {
-		nfct_set_attr(ct, reply ? ATTR_REPL_IPV6_SRC : ATTR_IPV6_SRC, from->b);
-		nfct_set_attr(ct, reply ? ATTR_REPL_IPV6_DST : ATTR_IPV6_DST, to->b);
-	}
-	nfct_set_attr_u8(ct, reply ? ATTR_REPL_L4PROTO : ATTR_L4PROTO, d->proto);
-	nfct_set_attr_u16(ct, reply ? ATTR_REPL_PORT_SRC : ATTR_PORT_SRC, htons(from_port));
-	nfct_set_attr_u16(ct, reply ? ATTR_REPL_PORT_DST : ATTR_PORT_DST, htons(to_port));
+	nfct_set_attr_u8(ct, ATTR_L3PROTO, four ? AF_INET : AF_INET6);
+	nfct_set_attr(ct, four ? ATTR_IPV4_SRC : ATTR_IPV6_SRC, from->b);
+	nfct_set_attr(ct, four ? ATTR_IPV4_DST : ATTR_IPV6_DST, to->b);
+	nfct_set_attr_u8(ct, ATTR_L4PROTO, d->proto);
+	nfct_set_attr_u16(ct, ATTR_PORT_SRC, htons(turned ? d->to_port : d->from_port));
+	nfct_set_attr_u16(ct, ATTR_PORT_DST, htons(turned ? d->from_port : d->to_port));
 }
 
 struct found {
@@ -138,19 +132,19 @@ static int on_found(const struct nlmsghdr *nlh, void *userdata)
 	return MNL_CB_OK;
 }
 
-/* Between routing and output a packet's destination is already translated and its source not yet. */
+/* Which way D goes, by its sender. */
+static bool is_reply(const struct bh_denied *d, const struct bh_flow *flow)
+{
+	return d->from_port == flow->to_port && bh_addr_cmp(&d->from, &flow->to) == 0 &&
+		(d->from_port != flow->from_port || bh_addr_cmp(&d->from, &flow->from) != 0 || d->to_port != flow->to_port);
+}
+
+/* Between routing and output a packet's destination is already translated and its source not yet. The kernel finds an entry by the addresses of
+ * either direction: by the packet's own, unless it was translated (an answer to who is masqueraded, a request to who is published); then by
+ * those of the other direction, as long as it was translated once. */
 static int find(struct bh_flows *f, const struct bh_denied *d, struct bh_flow *ret, bool *ret_reply, struct bh_error *err)
 {
-	static const struct {
-		bool reply, turned, is_reply;
-	} ways[] = {
-		{false, false, false},	/* no NAT, or what will be masqueraded */
-		{true, true, false},	/* the destination was translated */
-		{false, true, true},	/* an answer, to where it will go */
-		{true, false, true},	/* an answer that has yet to get the address that was asked */
-	};
-
-	for (size_t i = 0; i < BH_ARRAY_SIZE(ways) && d->has_ports && d->from.family; i++) {
+	for (int turned = 0; turned < 2 && d->has_ports && d->from.family; turned++) {
 		struct nf_conntrack *ct = nfct_new();
 		struct bh_flow flow;
 		struct found found = {.flow = &flow};
@@ -158,14 +152,14 @@ static int find(struct bh_flows *f, const struct bh_denied *d, struct bh_flow *r
 
 		if (!ct)
 			return bh_fail(err, -ENOMEM, "out of memory");
-		tuple_set(ct, d, ways[i].reply, ways[i].turned);
+		tuple_set(ct, d, turned);
 		r = send_entry((struct kernel_flows *)f, ct, d->from.family, IPCTNL_MSG_CT_GET, NLM_F_REQUEST, on_found, &found);
 		nfct_destroy(ct);
 		if (r < 0 && r != -ENOENT)
 			return bh_fail(err, r, "conntrack: %s", strerror(-r));
 		if (r == 0 && found.any) {
 			*ret = flow;
-			*ret_reply = ways[i].is_reply;
+			*ret_reply = is_reply(d, &flow);
 			return 0;
 		}
 	}
