@@ -30,6 +30,7 @@ struct bh_compile_input {
 	const struct bh_placement *placement;
 	const struct bh_features *features;
 	const struct bh_ruleset *seen;	/* what the kernel holds, for what is remembered there; may be NULL */
+	bool locked;			/* nothing of docker-proxy's passes that no rule allows, not even what is established */
 	size_t most;			/* elements that rules may become, 0: any number; beyond, -E2BIG */
 };
 

@@ -87,6 +87,7 @@ struct bh_memory {
 	BH_VEC(struct bh_known_id) ids;
 	uint32_t next_id;
 	BH_VEC(struct bh_known_port) ports;
+	struct bh_strv held;		/* ids of containers that are in quarantine by hand; read only */
 };
 void bh_memory_clear(struct bh_memory *m);
 int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src);	/* into an empty one; 0 or -ENOMEM with DST empty */
@@ -104,6 +105,7 @@ int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src);	/* into 
 #define BH_ID_DNS 0xb90006u
 #define BH_ID_CONTAINER_NETWORK 0xb90007u	/* seen from outside: an address of a container network */
 #define BH_ID_BUILD 0xb90008u
+#define BH_ID_HELD 0xb90009u			/* quarantine by hand: the same for rules, but always enforced */
 #define BH_ID_LEG 0xba0000u			/* ba:1, ba:2, …: a container port behind a published port, see compile.h */
 
 void bh_placement_free(struct bh_placement *p);

@@ -164,6 +164,7 @@ struct bh_rule {
 	enum bh_values values;
 	bool has_values;
 	bool expect_accept;		/* expectations only */
+	uint64_t for_ms;		/* opened by hand: how long still, the kernel counts; 0: for good */
 	struct bh_loc loc;
 };
 
@@ -174,6 +175,8 @@ struct bh_policy {
 	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
 	BH_VEC(struct bh_rule) allow;
 	BH_VEC(struct bh_rule) expect;
+	unsigned retimed;		/* how often a rule for a time got another one: an element keeps the time that it was made with, so that
+					 * another time is another set */
 	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */
 };
 

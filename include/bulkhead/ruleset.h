@@ -117,6 +117,7 @@ struct bh_elem {
 	enum bh_verdict verdict;	/* BH_DATA_VERDICT */
 	char chain[BH_NAME];		/* for jump and goto */
 	uint32_t value;			/* BH_DATA_PRIORITY */
+	uint64_t timeout_ms;		/* wanted side only, of a set with BH_SET_TIMEOUT: the kernel takes it out then; 0: never. Not compared */
 	uint64_t packets, bytes;	/* seen side only, when the set has counters; never compared */
 };
 
@@ -124,7 +125,7 @@ enum bh_set_flags {
 	BH_SET_INTERVAL = 1,
 	BH_SET_DYNAMIC = 2,	/* elements are added by packets: never compared. Of a wanted set without BH_SET_TIMEOUT, elems
 				 * are the keys that may be there; others are swept out */
-	BH_SET_TIMEOUT = 4,
+	BH_SET_TIMEOUT = 4,	/* elements may go by time; one that is missing for that is no interference */
 	BH_SET_COUNTER = 8,	/* a counter in each element */
 };
 

@@ -24,6 +24,11 @@ static const struct bh_verb VERBS[] = {
 	{ "events", "", "what the daemon saw and did lately", 1u << BH_OPTION_FOLLOW, 0, bh_verb_events },
 	{ "top", "", "live: who talks to whom, rates beside caps, what is denied", 0, 0, bh_verb_top },
 	{ "graph", "[FILE]", "the zones and what may flow, of the daemon or of a file; --live: what has flowed", 1u << BH_OPTION_FORMAT | 1u << BH_OPTION_LIVE, 1, bh_verb_graph },
+	{ "quarantine", "NAME", "no traffic for a container, at once", 1u << BH_OPTION_FOR, 1, bh_verb_quarantine },
+	{ "release", "NAME", "end a quarantine by hand", 0, 1, bh_verb_release },
+	{ "allow", "FROM TO PORT...", "open ports between two zones for a time", 1u << BH_OPTION_FOR, -1, bh_verb_allow },
+	{ "lockdown", "", "no traffic for any container, at once", 0, 0, bh_verb_lockdown },
+	{ "unlock", "", "end a lockdown", 0, 0, bh_verb_unlock },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };

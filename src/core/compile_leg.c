@@ -143,13 +143,14 @@ static int published_put(struct compiler *c, const struct bh_published *b, uint3
 static int leg_put(struct compiler *c, const struct leg *l)
 {
 	const struct bh_member *m = &c->in->placement->members.v[l->member];
+	bool passes = !c->in->locked && c->in->placement->insts.v[m->inst].id != BH_ID_HELD;
 	struct key held = {0};
 
 	bh_vec_foreach(at, &m->attachments)
 		bh_vec_foreach(a, &at->endpoint->addrs) {
 			const struct key k = leg_key(l, a);
 
-			if (at->port[0] && put_value(c->inet, a->family == 4 ? "legs4" : "legs6", &k, l->id) < 0)
+			if (passes && at->port[0] && put_value(c->inet, a->family == 4 ? "legs4" : "legs6", &k, l->id) < 0)
 				return -ENOMEM;
 		}
 	if (c->in->placement->insts.v[m->inst].builtin != BH_BUILTIN_QUARANTINE)

@@ -141,5 +141,7 @@ void exempt_name(const struct bh_policy *p, size_t zone, const char *prefix, cha
 void name_numbered(const char *prefix, uint32_t number, const char *name, char ret[BH_NAME]);
 /* Of a zone's objects; PREFIX is "zone", "ports", … */
 void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);
+/* The same of what P's rules open for a time: PREFIX is "ports_t", … */
+void name_timed(const struct bh_policy *p, const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME]);
 
 #endif

@@ -13,6 +13,10 @@ enum {
 	MAP_PROTOS,
 	MAP_ALL,
 	MAP_LEGS,
+	MAP_PORTS_T,	/* the same for a time: the kernel takes the elements out */
+	MAP_PROTOS_T,
+	MAP_ALL_T,
+	MAP_LEGS_T,
 	MAP_MAX,
 };
 
@@ -23,6 +27,10 @@ static const struct skel_set maps[MAP_MAX] = {
 	{.name = "protos", .key = {BH_PRIORITY, BH_L4PROTO}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
 	{.name = "all", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
 	{.name = "legs", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER},
+	{.name = "ports_t", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "protos_t", .key = {BH_PRIORITY, BH_L4PROTO}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "all_t", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "legs_t", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
 };
 
 /* The transports that have ports, and where their errors come. */
@@ -34,7 +42,7 @@ struct zone {
 	struct bh_set map[MAP_MAX];
 	bool has_transport[MAP_MAX][BH_ARRAY_SIZE(transports)];
 	bool dns_tcp, dns_udp;
-	bool reaches;		/* containers, and so maybe published ports */
+	bool reaches, reaches_t;	/* containers, and so maybe published ports */
 };
 
 bool inst_opens(const struct bh_zone_inst *i)
@@ -52,7 +60,7 @@ bool inst_opens(const struct bh_zone_inst *i)
 	}
 }
 
-static int allow(struct bh_set *map, const struct key *k)
+static int allow(struct bh_set *map, const struct key *k, uint64_t for_ms)
 {
 	struct bh_elem *e = elem_in(map, k);
 
@@ -60,16 +68,17 @@ static int allow(struct bh_set *map, const struct key *k)
 		return -ENOMEM;
 	if (map->data == BH_DATA_VERDICT)
 		e->verdict = BH_ACCEPT;
+	e->timeout_ms = for_ms;
 	return 0;
 }
 
-static int allow_proto(struct zone *z, uint32_t to, uint8_t proto)
+static int allow_proto(struct zone *z, uint32_t to, uint8_t proto, uint64_t for_ms)
 {
 	struct key k = {0};
 
 	key_id(&k, to);
 	key_u8(&k, proto);
-	return allow(&z->map[MAP_PROTOS], &k);
+	return allow(&z->map[for_ms ? MAP_PROTOS_T : MAP_PROTOS], &k, for_ms);
 }
 
 static void transport_used(struct zone *z, int map, uint8_t proto)
@@ -79,20 +88,21 @@ static void transport_used(struct zone *z, int map, uint8_t proto)
 			z->has_transport[map][i] = true;
 }
 
-static int allow_ports(struct zone *z, uint32_t to, const struct claim *c)
+static int allow_ports(struct zone *z, uint32_t to, const struct claim *c, uint64_t for_ms)
 {
+	int map = for_ms ? MAP_PORTS_T : MAP_PORTS;
 	struct key first = {0}, last = {0};
 	struct bh_elem *e;
 
-	if (c->last - c->first < CLAIM_EXPAND_MAX) {
-		transport_used(z, MAP_PORTS, c->proto);
+	if (for_ms || c->last - c->first < CLAIM_EXPAND_MAX) {	/* intervals have no time of their own */
+		transport_used(z, map, c->proto);
 		for (uint32_t port = c->first; port <= c->last; port++) {
 			struct key k = {0};
 
 			key_id(&k, to);
 			key_u8(&k, c->proto);
 			key_port(&k, (uint16_t)port);
-			if (allow(&z->map[MAP_PORTS], &k) < 0)
+			if (allow(&z->map[map], &k, for_ms) < 0)
 				return -ENOMEM;
 		}
 		return 0;
@@ -111,7 +121,7 @@ static int allow_ports(struct zone *z, uint32_t to, const struct claim *c)
 	return 0;
 }
 
-static int allow_claim(struct zone *z, const struct bh_zone_inst *to, const struct claim *c)
+static int allow_claim(struct zone *z, const struct bh_zone_inst *to, const struct claim *c, uint64_t for_ms)
 {
 	struct key k = {0};
 	int r;
@@ -122,17 +132,17 @@ static int allow_claim(struct zone *z, const struct bh_zone_inst *to, const stru
 		if (*flag)
 			return 0;
 		*flag = true;
-		return allow_proto(z, to->id, c->proto);
+		return allow_proto(z, to->id, c->proto, 0);
 	}
 	switch (c->kind) {
 	case CLAIM_PORTS:
-		return allow_ports(z, to->id, c);
+		return allow_ports(z, to->id, c, for_ms);
 	case CLAIM_PROTO:
-		r = allow_proto(z, to->id, c->proto);
-		return r == 0 && c->proto == IPPROTO_ICMP ? allow_proto(z, to->id, IPPROTO_ICMPV6) : r;
+		r = allow_proto(z, to->id, c->proto, for_ms);
+		return r == 0 && c->proto == IPPROTO_ICMP ? allow_proto(z, to->id, IPPROTO_ICMPV6, for_ms) : r;
 	case CLAIM_ALL:
 		key_id(&k, to->id);
-		return allow(&z->map[MAP_ALL], &k);
+		return allow(&z->map[for_ms ? MAP_ALL_T : MAP_ALL], &k, for_ms);
 	}
 	return -EINVAL;
 }
@@ -143,19 +153,24 @@ static int zone_fill(const struct compiler *c, struct zone *z, size_t from)
 
 	for (size_t i = claims_of(&c->claims, from); i < c->claims.v.n && c->claims.v.v[i].from == from; i++) {
 		const struct claim *x = &c->claims.v.v[i];
-		int r = allow_claim(z, &p->insts.v[x->to], x);
+		uint64_t for_ms = c->in->policy->allow.v[x->rule].for_ms;
+		bool *reaches = for_ms ? &z->reaches_t : &z->reaches;
+		int r = allow_claim(z, &p->insts.v[x->to], x, for_ms);
 
 		if (r < 0)
 			return r;
-		z->reaches = z->reaches || inst_has_containers(c->in->policy, &p->insts.v[x->to]);
+		*reaches = *reaches || inst_has_containers(c->in->policy, &p->insts.v[x->to]);
 	}
 	bh_vec_foreach(l, &c->legs) {
 		struct key k = {0};
 
-		if (!claims_find(&c->claims, from, p->members.v[l->member].inst, l->proto, l->port))
+		const struct claim *x = claims_find(&c->claims, from, p->members.v[l->member].inst, l->proto, l->port);
+		uint64_t for_ms = x ? c->in->policy->allow.v[x->rule].for_ms : 0;
+
+		if (!x)
 			continue;
 		key_id(&k, l->id);
-		if (allow(&z->map[MAP_LEGS], &k) < 0)
+		if (allow(&z->map[for_ms ? MAP_LEGS_T : MAP_LEGS], &k, for_ms) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -201,14 +216,23 @@ static int dns_rules(struct bh_chain *chain, const struct zone *z)
 	return skel_rule_add(chain, &again);
 }
 
+/* What stands for the protocols and for all, for good or for a time. */
+static int whole_rules(struct bh_chain *chain, const struct zone *z, int map_protos, int map_all)
+{
+	const struct skel_rule protos = RULE(VMAP(z->map[map_protos].name, BH_PRIORITY, BH_CT_PROTOCOL));
+	const struct skel_rule all = RULE(VMAP(z->map[map_all].name, BH_PRIORITY));
+	int r = z->map[map_protos].elems.n > 0 ? skel_rule_add(chain, &protos) : 0;
+
+	return r == 0 && z->map[map_all].elems.n > 0 ? skel_rule_add(chain, &all) : r;
+}
+
 static int zone_rules(struct bh_chain *chain, const struct zone *z)
 {
 	static const struct skel_rule ends[] = {JUMP_TO_END};
-	const struct skel_rule protos = RULE(VMAP(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL));
-	const struct skel_rule all = RULE(VMAP(z->map[MAP_ALL].name, BH_PRIORITY));
 	const struct skel_rule legs = RULE(IN(z->map[MAP_LEGS].name, BH_PRIORITY), GOTO("leg_ok"));
+	const struct skel_rule legs_t = RULE(IN(z->map[MAP_LEGS_T].name, BH_PRIORITY), GOTO("leg_ok"));
 	const struct skel_rule end = RULE(GOTO(z->inst->builtin == BH_BUILTIN_HOST ? "second_leg" :
-		z->inst->builtin == BH_BUILTIN_QUARANTINE ? "deny_quarantine" : "deny"));
+		z->inst->id == BH_ID_HELD ? "deny_held" : z->inst->builtin == BH_BUILTIN_QUARANTINE ? "deny_quarantine" : "deny"));
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < BH_ARRAY_SIZE(ends); i++)
@@ -217,14 +241,18 @@ static int zone_rules(struct bh_chain *chain, const struct zone *z)
 		r = port_rules(chain, z, MAP_PORTS);
 	if (r == 0)
 		r = port_rules(chain, z, MAP_RANGES);
-	if (r == 0 && z->map[MAP_PROTOS].elems.n > 0)
-		r = skel_rule_add(chain, &protos);
-	if (r == 0 && z->map[MAP_ALL].elems.n > 0)
-		r = skel_rule_add(chain, &all);
+	if (r == 0)
+		r = whole_rules(chain, z, MAP_PROTOS, MAP_ALL);
+	if (r == 0)
+		r = port_rules(chain, z, MAP_PORTS_T);
+	if (r == 0)
+		r = whole_rules(chain, z, MAP_PROTOS_T, MAP_ALL_T);
 	if (r == 0)
 		r = dns_rules(chain, z);
 	if (r == 0 && z->reaches)
 		r = skel_rule_add(chain, &legs);
+	if (r == 0 && z->reaches_t)
+		r = skel_rule_add(chain, &legs_t);
 	return r < 0 ? r : skel_rule_add(chain, &end);
 }
 
@@ -243,7 +271,7 @@ static int zone_finish(struct compiler *c, struct zone *z)
 	if (put_verdict(c->inet, "from_zone", &k, BH_JUMP, chain->name) < 0)
 		return -ENOMEM;
 	for (int i = 0; i < MAP_MAX; i++) {
-		if (i == MAP_LEGS ? !z->reaches : z->map[i].elems.n == 0)
+		if (i == MAP_LEGS ? !z->reaches : i == MAP_LEGS_T ? !z->reaches_t : z->map[i].elems.n == 0)
 			continue;
 		if (bh_vec_push(&c->inet->sets, z->map[i]) < 0)
 			return -ENOMEM;
@@ -259,7 +287,10 @@ static int zone_compile(struct compiler *c, size_t from)
 
 	for (int i = 0; i < MAP_MAX; i++) {
 		skel_set_init(&z.map[i], &maps[i]);
-		name_zone(z.inst, maps[i].name, z.map[i].name);
+		if (maps[i].flags & BH_SET_TIMEOUT)
+			name_timed(c->in->policy, z.inst, maps[i].name, z.map[i].name);
+		else
+			name_zone(z.inst, maps[i].name, z.map[i].name);
 	}
 	r = zone_fill(c, &z, from);
 	if (r == 0)
@@ -267,6 +298,28 @@ static int zone_compile(struct compiler *c, size_t from)
 	for (int i = 0; i < MAP_MAX; i++)
 		bh_set_clear(&z.map[i]);
 	return r;
+}
+
+/* Zones that enforce in a file in audit: a set of their own, asked first where a denial is told. As verdicts in `modes` they would lie on the way
+ * of silent denials, too, which the file's mode alone decides, and the kernel counts jumps on every way that a map might lead (EMLINK). */
+static int enforced_put(struct compiler *c, const struct key *k)
+{
+	static const struct skel_set declared = {.name = "enforced", .key = {BH_PRIORITY}};
+	static const struct skel_rule first = RULE(IN("enforced", BH_PRIORITY), GOTO("refuse"));
+	struct bh_chain *act = bh_table_chain(c->inet, "act");
+	struct bh_nft_rule last;
+	struct bh_set *s;
+
+	if (bh_table_set(c->inet, declared.name))
+		return put(c->inet, declared.name, k);
+	s = bh_vec_add(&c->inet->sets);
+	if (!s || skel_rule_add(act, &first) < 0)
+		return -ENOMEM;
+	skel_set_init(s, &declared);
+	last = act->rules.v[act->rules.n - 1];
+	memmove(&act->rules.v[1], &act->rules.v[0], (act->rules.n - 1) * sizeof(last));
+	act->rules.v[0] = last;
+	return put(c->inet, declared.name, k);
 }
 
 /* A zone's own mode, where it differs from the file's, under every number that its containers answer by. */
@@ -281,7 +334,7 @@ static int mode_put(struct compiler *c, size_t inst, uint32_t id)
 	key_id(&k, id);
 	if (mode == BH_MODE_AUDIT)
 		return put_verdict(c->inet, "modes", &k, BH_ACCEPT, NULL);
-	return put_verdict(c->inet, "modes", &k, BH_GOTO, "refuse");
+	return enforced_put(c, &k);
 }
 
 static int modes_put(struct compiler *c)
@@ -308,6 +361,9 @@ int zones_compile(struct compiler *c)
 		r = put_verdict(c->inet, "from_zone", &metadata, BH_GOTO, "deny_metadata");
 	if (r == 0)
 		r = put_verdict(c->inet, "from_zone", &network, BH_GOTO, "deny_identity");
+	for (size_t i = 0; i < c->in->placement->insts.n && r == 0; i++)
+		if (c->in->placement->insts.v[i].id == BH_ID_HELD)
+			r = skel_held_add(c->inet);
 	for (size_t i = 0; i < c->in->placement->insts.n && r == 0; i++)
 		if (inst_opens(&c->in->placement->insts.v[i]))
 			r = zone_compile(c, i);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 void bh_pairs_free(struct bh_pairs *p)
@@ -32,6 +33,18 @@ static const struct bh_set *zone_set(const struct bh_ruleset *seen, const struct
 	char name[BH_NAME];
 
 	name_zone(i, prefix, name);
+	return inet_set(seen, name);
+}
+
+/* The map of what a rule opens: for good, or for a time (by the policy P; NULL: for good). */
+static const struct bh_set *map_of(const struct bh_ruleset *seen, const struct bh_policy *p, const struct bh_zone_inst *i, const char *prefix)
+{
+	char word[BH_NAME], name[BH_NAME];
+
+	if (!p)
+		return zone_set(seen, i, prefix);
+	snprintf(word, sizeof(word), "%s_t", prefix);
+	name_timed(p, i, word, name);
 	return inet_set(seen, name);
 }
 
@@ -87,10 +100,10 @@ static struct bh_pair *pair_find(struct bh_pairs *p, const struct claim *c)
 }
 
 static void ports_count(const struct bh_ruleset *seen, const struct bh_zone_inst *from, uint32_t to, const struct claim *c,
-	struct bh_pair *p)
+	const struct bh_policy *timed, struct bh_pair *p)
 {
-	bool expanded = c->last - c->first < CLAIM_EXPAND_MAX;
-	const struct bh_set *s = zone_set(seen, from, expanded ? "ports" : "ranges");
+	bool expanded = timed || c->last - c->first < CLAIM_EXPAND_MAX;
+	const struct bh_set *s = map_of(seen, timed, from, expanded ? "ports" : "ranges");
 
 	for (uint32_t port = c->first; s && port <= c->last; port++) {
 		struct key k = {0};
@@ -105,29 +118,30 @@ static void ports_count(const struct bh_ruleset *seen, const struct bh_zone_inst
 }
 
 static void proto_count(const struct bh_ruleset *seen, const struct bh_zone_inst *from, uint32_t to, uint8_t proto,
-	struct bh_pair *p)
+	const struct bh_policy *timed, struct bh_pair *p)
 {
 	struct key k = {0};
 
 	key_id(&k, to);
 	key_u8(&k, proto);
-	elem_count(zone_set(seen, from, "protos"), &k, &p->packets, &p->bytes);
+	elem_count(map_of(seen, timed, from, "protos"), &k, &p->packets, &p->bytes);
 }
 
 static void claim_count(const struct bh_compile_input *in, const struct bh_ruleset *seen, const struct claim *c, struct bh_pair *p)
 {
 	const struct bh_zone_inst *from = &in->placement->insts.v[c->from], *to = &in->placement->insts.v[c->to];
+	const struct bh_policy *timed = in->policy->allow.v[c->rule].for_ms ? in->policy : NULL;
 	struct key k = {0};
 
 	if (to->builtin == BH_BUILTIN_DNS || c->kind == CLAIM_PROTO) {
-		proto_count(seen, from, to->id, c->proto, p);
+		proto_count(seen, from, to->id, c->proto, timed, p);
 		if (c->kind == CLAIM_PROTO && c->proto == IPPROTO_ICMP)
-			proto_count(seen, from, to->id, IPPROTO_ICMPV6, p);
+			proto_count(seen, from, to->id, IPPROTO_ICMPV6, timed, p);
 	} else if (c->kind == CLAIM_PORTS) {
-		ports_count(seen, from, to->id, c, p);
+		ports_count(seen, from, to->id, c, timed, p);
 	} else {
 		key_id(&k, to->id);
-		elem_count(zone_set(seen, from, "all"), &k, &p->packets, &p->bytes);
+		elem_count(map_of(seen, timed, from, "all"), &k, &p->packets, &p->bytes);
 	}
 }
 

@@ -311,7 +311,7 @@ int bh_diff(const struct bh_ruleset *wanted, const struct bh_ruleset *seen, stru
 bool bh_plan_only_sweeps(const struct bh_plan *p)
 {
 	bh_vec_foreach(c, &p->changes)
-		if (c->kind != BH_DEL_ELEMS || !(c->set->flags & BH_SET_DYNAMIC))
+		if (!(c->kind == BH_DEL_ELEMS && (c->set->flags & BH_SET_DYNAMIC)) && !(c->kind == BH_ADD_ELEMS && (c->set->flags & BH_SET_TIMEOUT)))
 			return false;
 	return true;
 }

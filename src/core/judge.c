@@ -305,6 +305,8 @@ static enum bh_why why(const struct bh_judge *j, const struct bh_question *q, st
 /* The zone that answers has the last word; where nobody is known to answer, and for who cannot have opened it, the file has. */
 static enum bh_mode mode(const struct bh_judge *j, const struct bh_judgement *v)
 {
+	if (v->from.inst != BH_NOBODY && j->in.placement->insts.v[v->from.inst].id == BH_ID_HELD)
+		return BH_MODE_ENFORCE;
 	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY || is_builtin(j, &v->from, BH_BUILTIN_METADATA))
 		return j->in.policy->mode;
 	return bh_inst_mode(j->in.policy, &j->in.placement->insts.v[v->to.inst]);

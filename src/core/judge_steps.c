@@ -61,14 +61,16 @@ static int add_end(const struct bh_judge *j, enum bh_step_kind kind, const struc
 }
 
 /* Where zone FROM has PROTO/PORT open on number TO: the maps that its chain asks, in their order. */
-static const struct bh_elem *opening(const struct bh_table *t, const struct bh_zone_inst *from, uint32_t to, uint8_t proto, uint16_t port,
+static const struct bh_elem *opening(const struct bh_table *t, const struct bh_policy *p, const struct bh_zone_inst *from, uint32_t to, uint8_t proto, uint16_t port,
 	const struct bh_set **ret_set)
 {
 	struct key with_port = {0}, with_proto = {0}, alone = {0};
 	const struct {
 		const char *map;
 		const struct key *key;
-	} maps[] = {{"ports", &with_port}, {"ranges", &with_port}, {"protos", &with_proto}, {"all", &alone}, {"legs", &alone}};
+	} maps[] = {{"ports", &with_port}, {"ranges", &with_port}, {"protos", &with_proto}, {"all", &alone}, {"legs", &alone}, {"ports_t", &with_port},
+		{"protos_t", &with_proto}, {"all_t", &alone}, {"legs_t", &alone}};
+	const size_t n_lasting = 5;
 
 	key_id(&with_port, to);
 	key_u8(&with_port, proto);
@@ -79,7 +81,10 @@ static const struct bh_elem *opening(const struct bh_table *t, const struct bh_z
 		const struct bh_elem *e;
 		char name[BH_NAME];
 
-		name_zone(from, maps[i].map, name);
+		if (i < n_lasting)
+			name_zone(from, maps[i].map, name);
+		else
+			name_timed(p, from, maps[i].map, name);
 		e = judge_elem_at(t, name, maps[i].key);
 		if (e) {
 			*ret_set = bh_table_set(t, name);
@@ -94,7 +99,7 @@ static int add_opening(const struct bh_judge *j, enum bh_step_kind kind, const s
 {
 	struct bh_step s = {.kind = kind};
 
-	s.elem = opening(j->inet, &j->in.placement->insts.v[v->from.inst], to, q->proto, v->port, &s.set);
+	s.elem = opening(j->inet, j->in.policy, &j->in.placement->insts.v[v->from.inst], to, q->proto, v->port, &s.set);
 	return s.elem ? bh_vec_push(&out->v, s) : 0;
 }
 
@@ -163,8 +168,8 @@ const struct bh_elem *bh_judge_opened_in(const struct bh_judge *j, const struct 
 
 	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY)
 		return NULL;
-	e = opening(t, &insts[v->from.inst], insts[v->to.inst].id, q->proto, v->port, ret_set);
-	return e || !v->leg ? e : opening(t, &insts[v->from.inst], v->leg, q->proto, v->port, ret_set);
+	e = opening(t, j->in.policy, &insts[v->from.inst], insts[v->to.inst].id, q->proto, v->port, ret_set);
+	return e || !v->leg ? e : opening(t, j->in.policy, &insts[v->from.inst], v->leg, q->proto, v->port, ret_set);
 }
 
 static int openings_add(const struct bh_judge *j, size_t from, size_t to, bool dns, struct bh_openings *out)

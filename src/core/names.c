@@ -24,11 +24,23 @@ void name_numbered(const char *prefix, uint32_t number, const char *name, char r
 
 void name_zone(const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME])
 {
+	if (i->id == BH_ID_HELD) {
+		snprintf(ret, BH_NAME, "%s_held", prefix);
+		return;
+	}
 	if (i->builtin != BH_BUILTIN_NONE) {
 		snprintf(ret, BH_NAME, "%s_%s", prefix, bh_builtin_name(i->builtin));
 		return;
 	}
 	name_numbered(prefix, i->id & 0xffff, i->name ? i->name : "", ret);
+}
+
+void name_timed(const struct bh_policy *p, const struct bh_zone_inst *i, const char *prefix, char ret[BH_NAME])
+{
+	char word[BH_NAME];
+
+	snprintf(word, sizeof(word), "%s%x", prefix, p->retimed & 0xff);
+	name_zone(i, word, ret);
 }
 
 void bh_name_zone_chain(const struct bh_zone_inst *inst, char ret[BH_NAME])

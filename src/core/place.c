@@ -16,6 +16,7 @@ void bh_memory_clear(struct bh_memory *m)
 		free(k->endpoint);
 	}
 	bh_vec_clear(&m->ports);
+	bh_strv_clear(&m->held);
 	m->next_id = 0;
 }
 
@@ -40,6 +41,8 @@ int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src)
 			n->current = k->current;
 		}
 	}
+	for (size_t i = 0; i < src->held.n; i++)
+		ok = ok && bh_strv_push(&dst->held, src->held.v[i]) == 0;
 	dst->next_id = src->next_id;
 	if (!ok)
 		bh_memory_clear(dst);
@@ -60,6 +63,8 @@ enum bh_mode bh_inst_mode(const struct bh_policy *p, const struct bh_zone_inst *
 {
 	const struct bh_zone *z = i && i->builtin == BH_BUILTIN_NONE ? bh_inst_zone(p, i) : NULL;
 
+	if (i && i->id == BH_ID_HELD)
+		return BH_MODE_ENFORCE;
 	return z && z->mode != BH_MODE_INHERIT ? z->mode : p->mode;
 }
 
@@ -151,6 +156,8 @@ static int place_all(struct placer *p)
 		r = place_attach(p);
 	if (r == 0)
 		r = place_duplicates(p);
+	if (r == 0)
+		r = place_held(p);
 	if (r == 0)
 		r = place_shared(p);
 	if (r == 0)

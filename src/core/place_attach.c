@@ -172,6 +172,23 @@ int place_duplicates(const struct placer *p)
 	return r;
 }
 
+int place_held(const struct placer *p)
+{
+	for (size_t i = 0; i < p->out->members.n && p->memory->held.n > 0; i++) {
+		const struct bh_container *c = p->out->members.v[i].container;
+		_cleanup_buf_ struct bh_buf text = {0};
+
+		if (!bh_strv_has(&p->memory->held, c->id))
+			continue;
+		bh_buf_puts(&text, "put there by hand: bulkhead release ");
+		bh_buf_put_safe(&text, c->name ? c->name : c->id, SHOWN);
+		if (decision_quarantine(&p->decisions[i], &text) < 0)
+			return -ENOMEM;
+		p->decisions[i].held = true;
+	}
+	return 0;
+}
+
 /* The member whose namespace it is, SIZE_MAX when that container does not run. */
 static size_t netns_owner(const struct placer *p, const struct bh_container *c)
 {

@@ -210,6 +210,8 @@ static int known_prune(const struct placer *p)
  * starts again beside running containers must come to the same numbers. */
 static int insts_number(const struct placer *p)
 {
+	struct bh_zone_inst *last = &p->out->insts.v[p->out->insts.n - 1];
+
 	if (known_prune(p) < 0)
 		return -ENOMEM;
 	for (int values = 0; values < 2; values++) {
@@ -219,7 +221,7 @@ static int insts_number(const struct placer *p)
 			if ((i->value != NULL) != values)
 				continue;
 			if (i->builtin != BH_BUILTIN_NONE) {
-				i->id = builtin_id(i->builtin);
+				i->id = p->memory->held.n > 0 && i == last ? BH_ID_HELD : builtin_id(i->builtin);
 				continue;
 			}
 			r = known_id(p->memory, i->name, &i->id);
@@ -260,7 +262,8 @@ static int insts_make(const struct placer *p, const struct values *values, size_
 		if (inst_add(p, zone, (enum bh_builtin)b, NULL) < 0)
 			return -ENOMEM;
 	}
-	return 0;
+	/* behind all others: who is in quarantine by hand */
+	return p->memory->held.n > 0 ? inst_add(p, -1, BH_BUILTIN_QUARANTINE, NULL) : 0;
 }
 
 static size_t inst_of(const struct placer *p, const struct decision *d, const size_t *first)
@@ -299,7 +302,7 @@ int place_insts(const struct placer *p)
 	for (size_t i = 0; i < p->out->members.n && r == 0; i++) {
 		struct bh_member *m = &p->out->members.v[i];
 
-		m->inst = inst_of(p, &p->decisions[i], first);
+		m->inst = p->decisions[i].held ? p->out->insts.n - 1 : inst_of(p, &p->decisions[i], first);
 		m->reason = bh_take(p->decisions[i].reason);
 		m->loc = p->decisions[i].loc;
 		p->out->insts.v[m->inst].members++;

@@ -14,6 +14,7 @@ struct decision {
 	int zone;			/* index into policy->zones, -1: builtin */
 	enum bh_builtin builtin;
 	const char *value;		/* of a family, else NULL */
+	bool held;			/* in quarantine by hand */
 	char *reason;
 	struct bh_loc loc;
 };
@@ -42,6 +43,8 @@ void zone_name_print(const struct bh_policy *policy, const struct decision *d, s
 int place_attach(const struct placer *p);
 /* Quarantines members that hold an address or MAC that another member holds on the same bridge. */
 int place_duplicates(const struct placer *p);
+/* Quarantines the members that memory->held names, whatever else they are. */
+int place_held(const struct placer *p);
 /* Gives members that share a namespace their owner's zone. */
 int place_shared(const struct placer *p);
 /* Makes the zones, numbers them and points every member to its own. */

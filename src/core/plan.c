@@ -88,7 +88,9 @@ static int name_cmp(const void *va, const void *vb)
 {
 	const struct bh_zone_inst *const *a = va, *const *b = vb;
 
-	return strcmp((*a)->name, (*b)->name);
+	int c = strcmp((*a)->name, (*b)->name);
+
+	return c ? c : ((*a)->id > (*b)->id) - ((*a)->id < (*b)->id);	/* two are called quarantine */
 }
 
 struct by_name {

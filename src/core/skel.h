@@ -125,6 +125,8 @@ void skel_set_init(struct bh_set *set, const struct skel_set *s);
 /* The parts of the inet and bridge tables that no configuration changes. */
 /* TELL: refusals are answered (deny: reject). */
 int skel_inet_add(struct bh_table *t, bool tell);
+/* What denies whom somebody has put into quarantine by hand: always. */
+int skel_held_add(struct bh_table *t);
 /* IBRNAME: this kernel's bridge family knows the bridge of a port. */
 int skel_bridge_add(struct bh_table *t, bool ibrname);
 

@@ -567,6 +567,17 @@ static const struct skel_chain hooks[] = {
 		RULE(ACCEPT)),
 };
 
+int skel_held_add(struct bh_table *t)
+{
+	static const struct skel_chain held[] = {
+		CHAIN("deny_held",
+			RULE(COUNT("denied_quarantine")),
+			SAY("quarantine", "refuse")),
+	};
+
+	return skel_chains_add(t, held, BH_ARRAY_SIZE(held));
+}
+
 int skel_inet_add(struct bh_table *t, bool tell)
 {
 	int r = skel_sets_add(t, sets, BH_ARRAY_SIZE(sets));

@@ -224,19 +224,19 @@ int bh_endings_print(const struct bh_endings *e, struct bh_buf *out)
 	return out->err;
 }
 
-int bh_judge_of(struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *round, struct bh_judge **ret)
+int bh_judge_of(struct bh_manager *m, const struct bh_round *round, struct bh_judge **ret)
 {
-	const struct bh_compile_input in = {.policy = policy, .inventory = round->inventory, .host = m->seen.host, .features = &m->features,
+	const struct bh_compile_input in = {.policy = round->policy, .inventory = round->inventory, .host = m->seen.host, .features = &m->features,
 		.placement = round->placement};
 
-	if (!policy || !round->placement || !round->wanted || !m->seen.host)
+	if (!round->policy || !round->placement || !round->wanted || !m->seen.host)
 		return -ENOENT;
 	return bh_judge_new(&in, round->wanted, ret);
 }
 
 const struct bh_judge *bh_round_judge(struct bh_manager *m)
 {
-	if (!m->round.judge && bh_judge_of(m, m->config.policy, &m->round, &m->round.judge) < 0)
+	if (!m->round.judge && bh_judge_of(m, &m->round, &m->round.judge) < 0)
 		return NULL;	/* no policy, or no memory: without names then */
 	return m->round.judge;
 }
@@ -257,15 +257,15 @@ bool bh_policy_enforces(const struct bh_policy *p)
 	return p->mode == BH_MODE_ENFORCE;
 }
 
-void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *trial)
+void bh_connections_reload(struct bh_manager *m, struct bh_round *trial)
 {
 	struct bh_error err = {0};
 	int r;
 
 	bh_endings_clear(&m->endings);
-	if (!m->flows || !m->seen.host || !bh_policy_enforces(policy))
+	if (!m->flows || !m->seen.host || !trial->policy || !bh_policy_enforces(trial->policy))
 		return;
-	r = bh_judge_of(m, policy, trial, &trial->judge);
+	r = bh_judge_of(m, trial, &trial->judge);
 	if (r < 0)
 		r = bh_fail(&err, r, "%s", r == -ENOMEM ? "out of memory" : "the kernel cannot be read");
 	else

@@ -110,7 +110,7 @@ static struct bh_judgement judge_view(const struct view *v, bool turned)
 
 static bool is_audited(const struct bh_manager *m, const struct view *v)
 {
-	const struct bh_policy *p = m->config.policy;
+	const struct bh_policy *p = bh_policy_in_force(m);
 
 	if (!p || !v->judge)
 		return false;

@@ -381,15 +381,16 @@ static int explain_given(struct bh_manager *m, const struct bh_policy *policy, c
 	struct bh_error *err)
 {
 	_cleanup_(bh_round_clear) struct bh_round trial = {0};
-	struct explain x = {.m = m, .policy = policy, .round = &trial, .foreign = foreign};
+	struct explain x = {.m = m, .round = &trial, .foreign = foreign};
 	int r = bh_look(m, err);
 
 	if (r == 0)
 		r = bh_round_try(m, policy, BH_GIVEN_ELEMENTS_MAX, &trial, err);
 	if (r == -E2BIG)
 		return bh_fail(err, -EINVAL, "the rules of this configuration are too many to be tried: load it");
-	if (r == 0 && bh_judge_of(m, policy, &trial, &trial.judge) < 0)
+	if (r == 0 && bh_judge_of(m, &trial, &trial.judge) < 0)
 		r = bh_fail(err, -ENOMEM, "out of memory");
+	x.policy = trial.policy;
 	x.judge = trial.judge;
 	return r < 0 ? r : explain(&x, request, ret, err);
 }
@@ -397,7 +398,7 @@ static int explain_given(struct bh_manager *m, const struct bh_policy *policy, c
 static int explain_loaded(struct bh_manager *m, const json_t *request, struct bh_foreign *foreign, json_t **ret, struct bh_error *err)
 {
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
-	struct explain x = {.m = m, .policy = m->config.policy, .round = &m->round, .judge = bh_round_judge(m), .foreign = foreign};
+	struct explain x = {.m = m, .policy = bh_policy_in_force(m), .round = &m->round, .judge = bh_round_judge(m), .foreign = foreign};
 	int r;
 
 	if (!m->config.policy)

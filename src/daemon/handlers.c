@@ -77,6 +77,11 @@ static const struct {
 	{ "drops", BH_RIGHT_READ, bh_handle_drops },
 	{ "events", BH_RIGHT_READ, bh_handle_events },
 	{ "prove", BH_RIGHT_WRITE, bh_handle_prove },	/* for root, as sending is */
+	{ "quarantine", BH_RIGHT_WRITE, bh_handle_quarantine },
+	{ "release", BH_RIGHT_WRITE, bh_handle_release },
+	{ "allow", BH_RIGHT_WRITE, bh_handle_allow },
+	{ "lockdown", BH_RIGHT_WRITE, bh_handle_lockdown },
+	{ "unlock", BH_RIGHT_WRITE, bh_handle_unlock },
 };
 
 void bh_handle_call(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,

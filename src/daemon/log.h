@@ -18,6 +18,7 @@
 #define BH_EVENT_PLACED "placed"
 #define BH_EVENT_DENIED "denied"
 #define BH_EVENT_CONNECTIONS "connections"
+#define BH_EVENT_HAND "hand"
 
 struct bh_events;
 

@@ -150,7 +150,7 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 		return "degraded";
 	if (!m->ready)
 		return "starting";
-	return m->config.policy && m->config.policy->mode == BH_MODE_AUDIT ? "auditing" : "enforcing";
+	return bh_policy_in_force(m) && bh_policy_in_force(m)->mode == BH_MODE_AUDIT ? "auditing" : "enforcing";
 }
 
 static void notify_ready(struct bh_manager *m)
@@ -452,7 +452,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 void bh_manager_free(struct bh_manager *m)
 {
 	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
-		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->follow };
+		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->hand_timer, &m->follow };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);
@@ -477,6 +477,8 @@ void bh_manager_free(struct bh_manager *m)
 	bh_memory_clear(&m->memory);
 	bh_policy_free(m->config.policy);
 	bh_policy_free(m->probation.before);
+	bh_hand_clear(&m->hand);
+	free(m->hand_error);
 	free(m->config.error);
 	free(m->config.reason);
 	free(m->config.keep_error);

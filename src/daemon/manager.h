@@ -5,6 +5,7 @@
 #define BULKHEAD_DAEMON_MANAGER_H
 
 #include "events.h"
+#include "hand.h"
 #include "kinds.h"
 #include "log.h"
 #include "people.h"
@@ -39,6 +40,8 @@ struct bh_source {
 
 /* What one look at policy, runtimes and host asks the kernel to hold. */
 struct bh_round {
+	const struct bh_policy *policy;	/* that it was built of: the configuration's, or `made`; NULL: the skeleton */
+	struct bh_hand_policy *made;	/* where something was said by hand */
 	struct bh_inventory *inventory;
 	struct bh_placement *placement;	/* NULL without a policy */
 	struct bh_ruleset *wanted;
@@ -185,6 +188,9 @@ struct bh_manager {
 	BH_VEC(struct bh_source *) sources;
 	struct bh_config_state config;
 	struct bh_probation probation;
+	struct bh_hand hand;
+	char *hand_error;		/* why that is not kept, or NULL */
+	sd_event_source *hand_timer;
 	struct bh_memory memory;
 
 	struct bh_round round;		/* the last one built */
@@ -309,6 +315,20 @@ void bh_probation_end(struct bh_manager *m);
 /* Seconds left, rounded up; 0: nothing waits. */
 uint64_t bh_probation_left(const struct bh_manager *m);
 void bh_handle_confirm(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+/* What the last round was built of, or will be: the configuration with what was said by hand; NULL: the skeleton. */
+static inline const struct bh_policy *bh_policy_in_force(const struct bh_manager *m)
+{
+	return m->round.policy ? m->round.policy : m->config.policy;
+}
+/* hand.c: what was said by hand before, at start. What cannot be read is a lockdown. 0 or -ENOMEM. */
+int bh_hand_load(struct bh_manager *m);
+int bh_hand_on_time(sd_event_source *source, uint64_t usec, void *userdata);
+json_t *bh_hand_json(const struct bh_manager *m);	/* for status; NULL for no memory */
+void bh_handle_quarantine(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+void bh_handle_release(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+void bh_handle_allow(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+void bh_handle_lockdown(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
+void bh_handle_unlock(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 /* The kernel holds the policy: it is the last good one from now on. */
 void bh_manager_keep(struct bh_manager *m);
 
@@ -356,8 +376,8 @@ void bh_seen_forget_host(struct bh_seen *s);
 /* Whether a bridge shows a flag off that the kernel's memory says we switched on, as far as the host was looked at. */
 bool bh_flags_undone(const struct bh_manager *m);
 
-/* The judge of ROUND, which was built of POLICY. 0, -ENOENT without a policy or the kernel, or -ENOMEM. */
-int bh_judge_of(struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *round, struct bh_judge **ret);
+/* The judge of ROUND. 0, -ENOENT without a policy or the kernel, or -ENOMEM. */
+int bh_judge_of(struct bh_manager *m, const struct bh_round *round, struct bh_judge **ret);
 /* The judge of the last round; NULL while there is none, or no memory for it. */
 const struct bh_judge *bh_round_judge(struct bh_manager *m);
 
@@ -375,7 +395,7 @@ int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, 
 
 /* The same before POLICY takes the place of the one in force: into m->endings, and logged. TRIAL is what it was compiled to, empty when
  * the kernel could not be looked at. */
-void bh_connections_reload(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *trial);
+void bh_connections_reload(struct bh_manager *m, struct bh_round *trial);
 /* Notes whether the kernel enforced anything before this daemon's first change. */
 void bh_connections_found(struct bh_manager *m);
 /* conntrack sees a bridge from now on that it did not see. */

@@ -68,9 +68,9 @@ static const struct bh_policy *policy_now(const struct bh_manager *m)
 	return m->config.policy ? m->config.policy : &nothing;
 }
 
-static struct bh_compile_input input_of(const struct bh_manager *m, const struct bh_policy *policy, const struct bh_round *r)
+static struct bh_compile_input input_of(const struct bh_manager *m, const struct bh_round *r)
 {
-	return (struct bh_compile_input){.policy = policy, .inventory = r->inventory, .host = m->seen.host, .placement = r->placement,
+	return (struct bh_compile_input){.policy = r->policy, .inventory = r->inventory, .host = m->seen.host, .placement = r->placement,
 		.features = &m->features};
 }
 
@@ -100,13 +100,13 @@ static void count_endings(struct bh_manager *m, struct plan *p)
 {
 	_cleanup_(bh_judge_freep) struct bh_judge *before = NULL, *after = NULL;
 	struct bh_error err = {0};
-	int r = bh_judge_of(m, policy_now(m), &p->before, &before);
+	int r = bh_judge_of(m, &p->before, &before);
 
 	if (r == 0)
-		r = bh_judge_of(m, p->policy, &p->after, &after);
+		r = bh_judge_of(m, &p->after, &after);
 	if (r < 0)
 		r = bh_fail(&err, r, "out of memory");
-	else if (bh_policy_enforces(p->policy))
+	else if (bh_policy_enforces(p->after.policy))
 		r = bh_connections_ending(m, before, after, &p->endings, &err);
 	if (r < 0)
 		p->unread = strdup(err.msg);
@@ -122,8 +122,8 @@ static int plan_make(struct bh_manager *m, struct plan *p, struct bh_error *err)
 		r = bh_round_try(m, p->policy, p->most, &p->after, err);
 	if (r < 0)
 		return r;
-	before = input_of(m, now, &p->before);
-	after = input_of(m, p->policy, &p->after);
+	before = input_of(m, &p->before);
+	after = input_of(m, &p->after);
 	r = bh_forecast_make(&(struct bh_plan_side){&before, p->before.wanted}, &(struct bh_plan_side){&after, p->after.wanted}, &p->forecast, err);
 	if (r == 0)
 		r = bh_expect_check(p->policy, &p->broken, err);

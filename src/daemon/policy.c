@@ -172,6 +172,8 @@ int bh_manager_load_first(struct bh_manager *m)
 	int r;
 
 	bh_bridges_load(m);
+	if (bh_hand_load(m) < 0)
+		return -ENOMEM;
 	policy = usable(m, &trial, NULL, &error, &r);
 	unconfirmed = policy && bh_state_is_unconfirmed(m->state_dir, policy);
 	if (policy && !unconfirmed) {
@@ -216,7 +218,7 @@ static int load_again(struct bh_manager *m, uint64_t usec, char **ret_diagnostic
 		refused(m, error);
 		return r;
 	}
-	bh_connections_reload(m, policy, &trial);
+	bh_connections_reload(m, &trial);
 	bh_round_clear(&trial);
 	old = adopt(m, policy);
 	(void)bh_strdup(&m->config.error, NULL);
@@ -242,7 +244,7 @@ void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before)
 	_cleanup_free_ char *error = NULL;
 
 	if (before && try_policy(m, before, &trial, &error) == 0)
-		bh_connections_reload(m, before, &trial);
+		bh_connections_reload(m, &trial);
 	bh_round_clear(&trial);
 	bh_policy_free(adopt(m, before));
 	(void)bh_strdup(&m->config.error, BH_UNCONFIRMED);

@@ -51,10 +51,10 @@ static json_t *proof_json(const struct bh_manager *m)
 {
 	_cleanup_buf_ struct bh_buf yaml = {0};
 
-	if (bh_config_print(m->config.policy, &yaml) < 0)
+	if (bh_config_print(bh_policy_in_force(m), &yaml) < 0)
 		return NULL;
 	return json_pack("{s:i, s:I, s:s, s:o, s:o, s:o, s:o}", "version", 1, "loaded_usec", (json_int_t)m->config.loaded_usec, "policy", yaml.s, "rules",
-		LIST(&m->config.policy->allow, source_json(&x->loc)), "zones", LIST(&m->round.placement->insts, zone_json(x)), "networks",
+		LIST(&bh_policy_in_force(m)->allow, source_json(&x->loc)), "zones", LIST(&m->round.placement->insts, zone_json(x)), "networks",
 		LIST(&m->round.inventory->networks, network_json(x)), "resolvers", LIST(&m->seen.host->resolvers, addr_json(x)));
 }
 
@@ -63,9 +63,9 @@ void bh_handle_prove(struct bh_manager *m, struct bh_control_call *call, const j
 	json_t *doc;
 
 	(void)request;
-	if (!m->config.policy || !m->round.placement || !m->seen.host) {
+	if (!bh_policy_in_force(m) || !m->round.placement || !m->seen.host) {
 		bh_control_refuse(call, "failed", "there is nothing to prove: %s",
-			m->config.policy ? "the kernel was not looked at yet, try again" : "no valid configuration is loaded");
+			bh_policy_in_force(m) ? "the kernel was not looked at yet, try again" : "no valid configuration is loaded");
 		return;
 	}
 	doc = proof_json(m);

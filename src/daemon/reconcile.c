@@ -16,6 +16,7 @@ void bh_round_clear(struct bh_round *r)
 	bh_shape_free(r->shape);
 	bh_ruleset_free(r->wanted);
 	bh_placement_free(r->placement);	/* points into the inventory */
+	bh_hand_policy_free(r->made);
 	if (r->inventory) {
 		bh_vec_clear(&r->inventory->containers);	/* the sources' */
 		bh_inventory_free(r->inventory);
@@ -126,6 +127,10 @@ static int round_build(struct bh_manager *m, const struct bh_policy *policy, siz
 		.seen = m->round.wanted ? m->round.wanted : bh_seen_ruleset(m), .most = most };
 	int r = round.inventory ? bh_round_fill(m) : -ENOMEM;
 
+	if (r == 0 && policy)
+		r = bh_hand_policy(&m->hand, policy, bh_now_usec(CLOCK_BOOTTIME), &round.made);
+	round.policy = in.policy = round.made ? &round.made->p : policy;
+	in.locked = m->hand.locked;
 	bh_vec_foreach(s, &m->sources)
 		if (r == 0)
 			r = inventory_add(round.inventory, (*s)->inventory);
@@ -134,7 +139,7 @@ static int round_build(struct bh_manager *m, const struct bh_policy *policy, siz
 	if (r < 0)
 		bh_fail(err, r, "out of memory");
 	if (r == 0 && policy) {
-		r = place(m, policy, &round, err);
+		r = place(m, in.policy, &round, err);
 		bh_stage_end(m, BH_STAGE_PLACE);
 		in.inventory = round.inventory;
 		in.placement = round.placement;
@@ -328,7 +333,7 @@ bool bh_manager_heard(const struct bh_manager *m)
  * what is open, nor may rules that somebody removed stay away, so without tables there is no waiting. */
 static bool must_hold(const struct bh_manager *m)
 {
-	if (m->built || !have_tables(bh_seen_ruleset(m)))
+	if (m->built || m->hand.locked || !have_tables(bh_seen_ruleset(m)))
 		return false;
 	return !bh_manager_heard(m) || !bh_manager_settled(m);
 }

@@ -10,7 +10,7 @@
 
 static struct bh_compile_input made_of(const struct bh_manager *m)
 {
-	return (struct bh_compile_input){.policy = m->config.policy, .inventory = m->round.inventory, .host = m->seen.host,
+	return (struct bh_compile_input){.policy = bh_policy_in_force(m), .inventory = m->round.inventory, .host = m->seen.host,
 		.placement = m->round.placement, .features = &m->features};
 }
 
@@ -53,7 +53,7 @@ static const struct bh_inventory **told(const struct bh_manager *m)
 static int step(struct bh_manager *m, struct bh_shift *ret)
 {
 	_cleanup_free_ const struct bh_inventory **now = told(m);
-	const struct bh_shift_input in = {.policy = m->config.policy, .features = &m->features, .host = m->seen.host, .wanted = m->round.wanted,
+	const struct bh_shift_input in = {.policy = bh_policy_in_force(m), .features = &m->features, .host = m->seen.host, .wanted = m->round.wanted,
 		.inventory = m->round.inventory, .placement = m->round.placement, .memory = &m->memory, .holdings = &m->round.holdings, .now = now,
 		.n_now = m->sources.n, .links = m->news.links.v, .n_links = m->news.links.n};
 

@@ -17,6 +17,7 @@
 #define SUM_FILE ".sum"		/* hidden: what finds the main file and conf.d passes over it */
 #define BRIDGES_FILE "bridges"
 #define UNCONFIRMED_FILE "unconfirmed"
+#define HAND_FILE "by-hand.json"
 
 static void closedirp(DIR **d)
 {
@@ -279,6 +280,21 @@ static int replace_file(const char *dir, const char *name, const struct bh_buf *
 	if (r < 0)
 		(void)unlink(new);
 	return r == 0 && sync ? sync_dir(dir) : r;
+}
+
+int bh_state_keep_hand(const char *dir, const char *text)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
+
+	bh_buf_puts(&b, text);
+	return replace_file(dir, HAND_FILE, &b, true);
+}
+
+int bh_state_load_hand(const char *dir, struct bh_buf *ret)
+{
+	_cleanup_free_ char *path = join(dir, HAND_FILE);
+
+	return path ? bh_buf_read_file(ret, path, FILE_MAX) : -ENOMEM;
 }
 
 int bh_state_mark_unconfirmed(const char *dir, const struct bh_policy *policy)

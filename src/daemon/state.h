@@ -22,6 +22,9 @@ int bh_state_mark_unconfirmed(const char *dir, const struct bh_policy *policy);
 void bh_state_unmark(const char *dir);
 /* Whether POLICY is what was marked. Also when the mark cannot be read: then nobody knows. */
 bool bh_state_is_unconfirmed(const char *dir, const struct bh_policy *policy);
+/* What was said by hand, as text: written beside, synced, renamed. 0 or -errno; of the second -ENOENT when there is none. */
+int bh_state_keep_hand(const char *dir, const char *text);
+int bh_state_load_hand(const char *dir, struct bh_buf *ret);
 /* Whether a last good configuration is there. */
 bool bh_state_has_good(const char *dir);
 

@@ -148,11 +148,23 @@ static json_t *zone_json(const struct bh_manager *m, size_t i, const struct bh_r
 {
 	const struct bh_placement *p = m->round.placement;
 	const struct bh_zone_inst *inst = &p->insts.v[i];
-	const struct bh_zone *zone = bh_inst_zone(m->config.policy, inst);
+	const struct bh_zone *zone = bh_inst_zone(bh_policy_in_force(m), inst);
 	struct bh_counts counts = bh_zone_counts(seen, p, i);
-	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", bh_json_text(inst->name), "kind", kind_name(inst, zone), "mode",
-		mode_name(m->config.policy, zone), "containers", (json_int_t)inst->members, "bandwidth",
-		rates_json(zone ? &zone->zone_rates : NULL, zone ? &zone->zone_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
+	size_t members = inst->members;
+	json_t *o;
+
+	if (inst->id == BH_ID_QUARANTINE && p->insts.v[p->insts.n - 1].id == BH_ID_HELD) {
+		struct bh_counts held = bh_zone_counts(seen, p, p->insts.n - 1);
+
+		members += p->insts.v[p->insts.n - 1].members;
+		counts.packets += held.packets;
+		counts.bytes += held.bytes;
+		counts.dropped_packets += held.dropped_packets;
+		counts.dropped_bytes += held.dropped_bytes;
+	}
+	o = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "name", bh_json_text(inst->name), "kind", kind_name(inst, zone), "mode",
+		mode_name(bh_policy_in_force(m), zone), "containers", (json_int_t)members, "bandwidth",
+		rates_json(zone ? &zone->zone_rates : NULL, zone ? &zone->zone_guarantees : NULL), "connections", limits_json(bh_policy_in_force(m), zone));
 
 	if (o && (put_counts(o, &counts) < 0 || put_caps(o, zone) < 0)) {
 		json_decref(o);
@@ -166,7 +178,7 @@ static json_t *builtin_json(const struct bh_manager *m, enum bh_builtin b)
 {
 	struct bh_counts none = {0};
 	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:o}", "name", bh_builtin_name(b), "kind", "builtin", "mode",
-		mode_name(m->config.policy, NULL), "containers", 0, "bandwidth", rates_json(NULL, NULL));
+		mode_name(bh_policy_in_force(m), NULL), "containers", 0, "bandwidth", rates_json(NULL, NULL));
 
 	if (o && put_counts(o, &none) < 0) {
 		json_decref(o);
@@ -185,6 +197,8 @@ static json_t *zones_json(const struct bh_manager *m, const struct bh_ruleset *s
 	int r = 0;
 
 	for (size_t i = 0; p && r == 0 && i < p->insts.n; i++) {
+		if (p->insts.v[i].id == BH_ID_HELD)	/* told as quarantine's */
+			continue;
 		there[p->insts.v[i].builtin] = true;
 		r = json_array_append_new(list, zone_json(m, i, seen));
 	}
@@ -229,7 +243,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 {
 	const struct bh_container *c = member->container;
 	const struct bh_zone_inst *inst = &m->round.placement->insts.v[member->inst];
-	const struct bh_zone *zone = bh_inst_zone(m->config.policy, inst);
+	const struct bh_zone *zone = bh_inst_zone(bh_policy_in_force(m), inst);
 	struct bh_counts counts = bh_member_counts(seen, member);
 	json_t *endpoints = json_array(), *o;
 	int r = endpoints ? 0 : -1;
@@ -244,7 +258,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name), "runtime",
 		c->runtime, "zone", bh_json_text(inst->name), "reason", bh_json_text(member->reason), "enforced",
 		enforced_name(member->enforced), "unenforced_reason", bh_json_text(member->unenforced_reason), "endpoints", endpoints,
-		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(m->config.policy, zone));
+		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(bh_policy_in_force(m), zone));
 	if (o && put_counts(o, &counts) < 0) {
 		json_decref(o);
 		return NULL;
@@ -304,7 +318,7 @@ static json_t *ports_json(const struct bh_rule *rule)
 static json_t *rules_json(const struct bh_manager *m, const struct bh_ruleset *seen)
 {
 	const struct bh_placement *p = m->round.placement;
-	struct bh_compile_input in = { .policy = m->config.policy, .inventory = m->round.inventory, .host = m->seen.host,
+	struct bh_compile_input in = { .policy = bh_policy_in_force(m), .inventory = m->round.inventory, .host = m->seen.host,
 		.placement = p, .features = &m->features, .seen = seen };
 	_cleanup_(bh_pairs_freep) struct bh_pairs *pairs = NULL;
 	json_t *list = json_array();
@@ -316,11 +330,11 @@ static json_t *rules_json(const struct bh_manager *m, const struct bh_ruleset *s
 		return NULL;
 	}
 	bh_vec_foreach(pair, &pairs->pairs) {
-		const struct bh_rule *rule = &m->config.policy->allow.v[pair->rule];
+		const struct bh_rule *rule = &bh_policy_in_force(m)->allow.v[pair->rule];
 		char source[300];
 		json_t *row;
 
-		snprintf(source, sizeof(source), "%s:%u", rule->loc.file ? rule->loc.file : "", rule->loc.line);
+		snprintf(source, sizeof(source), rule->loc.line ? "%s:%u" : "%s", rule->loc.file ? rule->loc.file : "", rule->loc.line);
 		row = json_pack("{s:o, s:o, s:o, s:s, s:o, s:I, s:I}", "from", bh_json_text(p->insts.v[pair->from].name), "to",
 			bh_json_text(p->insts.v[pair->to].name), "ports", ports_json(rule), "verdict", "accept", "source", bh_json_text(source),
 			"packets", (json_int_t)pair->packets, "bytes", (json_int_t)pair->bytes);
@@ -381,7 +395,8 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 		return r;
 	sync = in_sync(m, seen, shape);
 	inet = &seen->tables[BH_FAMILY_INET];
-	doc = json_pack("{s:i, s:o, s:{s:o, s:b, s:I, s:b, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "daemon", daemon_json(m), "kernel",
+	doc = json_pack("{s:i, s:o, s:o, s:{s:o, s:b, s:I, s:b, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "overrides", bh_hand_json(m), "daemon",
+		daemon_json(m), "kernel",
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
 		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "denied", denied_json(seen), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen),

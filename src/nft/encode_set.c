@@ -255,8 +255,11 @@ static int emit_elem(struct emit *m, const uint8_t *key, const uint8_t *key_end,
 	put_key(m->nlh, NFTA_SET_ELEM_KEY, key, m->len);
 	if (key_end)
 		put_key(m->nlh, NFTA_SET_ELEM_KEY_END, key_end, m->len);
-	if (!end && m->type == NFT_MSG_NEWSETELEM)
+	if (!end && m->type == NFT_MSG_NEWSETELEM) {
 		put_data(m->nlh, m->how, e);
+		if (e->timeout_ms)
+			mnl_attr_put_u64(m->nlh, NFTA_SET_ELEM_TIMEOUT, htobe64(e->timeout_ms));
+	}
 	mnl_attr_nest_end(m->nlh, nest);
 	return 0;
 }

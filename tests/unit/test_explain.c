@@ -44,6 +44,7 @@ static int setup(void **state)
 	f.m.round.wanted = world_compile(&f.w, &err);
 	f.m.round.inventory = f.w.inventory;
 	f.m.round.placement = f.w.placement;
+	f.m.round.policy = f.w.policy;
 	f.m.config.policy = f.w.policy;
 	f.m.seen.host = f.w.host;
 	f.m.features = f.w.features;
