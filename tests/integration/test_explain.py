@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 25 s
+# takes: 40 s
 """bulkhead explain says of a connection what a packet finds: random tuples under random configurations, sent between simulated containers, the host and
 three kinds of outside, with rules of others that drop some. BH_CONFIGS and BH_SEED give another series."""
 import json
@@ -186,6 +186,81 @@ class Explain(unittest.TestCase):
         web = next(s for s in self.sims if s.name == "web1")
         doc = self.explain("host", web.ip4, "tcp/80")
         self.assertEqual((doc["verdict"], [b["does"] for b in doc["ways"][0]["besides"]]), ("accept", ["unknown"]), doc)
+
+
+DOCKERS = """version: 1
+mode: enforce
+zones:
+  web: {select: {labels: {tier: web}}}
+allow:
+  - {from: [web, world, host], to: web, ports: [tcp/80]}
+"""
+
+
+class Docker(unittest.TestCase):
+    """What a real Docker's rules do besides: networks kept apart, icc=false, published ports by DNAT, and a container that is there in another way."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = l = lab.Lab().up()
+        cls.addClassCleanup(l.down)
+        l.network("one")
+        l.network("two")
+        l.network("apart", options={"com.docker.network.bridge.enable_icc": "false"})
+        jobs = (("a1", "one", None), ("a2", "one", {"80/tcp": "8080"}), ("b1", "two", None), ("c1", "apart", None), ("c2", "apart", None))
+        cls.c = {n: c for (n, _, _), c in zip(jobs, lab.parallel([lambda n=n, net=net, p=p: l.run(n, labels={"tier": "web"}, network=net, ports=p)
+                                                                   for n, net, p in jobs], 3))}
+        l.run("h1", labels={"tier": "web"}, network="host")
+        cls.daemon = l.bulkheadd(DOCKERS)
+        cls.rx = {n: l.receiver(c, (80,)) for n, c in cls.c.items()}
+
+    def ask(self, *words):
+        r = self.daemon.cli("explain", *words, "--json")
+        self.assertIn(r.returncode, (0, 1), r.stderr)
+        return json.loads(r.stdout)
+
+    def agree(self, name, src, dst, asked, to, port, receiver):
+        """(verdict, who drops it) of the one way, having sent the packet."""
+        doc = self.ask(asked, to, f"tcp/{port}")
+        self.lab.send(src, [("tcp", to, port, f"{name}.{k}") for k in range(2)], 1.0)
+        arrived = any(m.startswith(name + ".") for m in self.rx[receiver].markers())
+        self.assertEqual(len(doc["ways"]), 1, doc)
+        self.assertEqual(arrived, doc["verdict"] != "deny", doc)
+        drops = [b["where"] for b in doc["ways"][0]["besides"] if b["does"] == "drop"]
+        return doc["verdict"], drops[0] if drops else None
+
+    def test_1_networks(self):
+        c = self.c
+        for to, want in (("ip4", ("accept", None)), ("ip6", ("accept", None))):
+            self.assertEqual(self.agree("same" + to, c["a1"], "a2", "a1", getattr(c["a2"], to), 80, "a2"), want)
+        v, where = self.agree("other", c["a1"], "b1", "a1", c["b1"].ip4, 80, "b1")
+        self.assertEqual(v, "deny")
+        self.assertRegex(where, r"^ip filter DOCKER-ISOLATION-STAGE-2 \(forward\)$")
+        v, where = self.agree("icc", c["c1"], "c2", "c1", c["c2"].ip4, 80, "c2")
+        self.assertEqual((v, where.split()[:2]), ("deny", ["ip", "filter"]))
+        self.lab.lift_docker_isolation()
+        self.assertEqual(self.agree("lifted", c["a1"], "b1", "a1", c["b1"].ip4, 80, "b1"), ("accept", None))
+        self.assertEqual(self.agree("icclifted", c["c1"], "c2", "c1", c["c2"].ip4, 80, "c2"), ("accept", None))
+
+    def test_2_published(self):
+        for n, (asked, src) in enumerate(((lab.OUT4, self.lab.out), ("b1", self.c["b1"]), ("host", self.lab.host))):
+            self.assertEqual(self.agree(f"published{n}", src, "a2", asked, lab.HOST4, 8080, "a2"), ("accept", None))
+        doc = self.ask(lab.OUT4, lab.HOST4, "tcp/8080")
+        self.assertEqual((doc["ways"][0]["published"]["container_port"], doc["ways"][0]["to_zone"]), ("tcp/80", "web"))
+        self.lab.host.exec("iptables", "-I", "DOCKER-USER", "-p", "tcp", "--dport", "80", "-i", lab.UPLINK, "-j", "DROP")
+        self.assertEqual(self.agree("dropped", self.lab.out, "a2", lab.OUT4, lab.HOST4, 8080, "a2"), ("deny", "ip filter DOCKER-USER (forward)"))
+        self.lab.host.exec("iptables", "-D", "DOCKER-USER", "-p", "tcp", "--dport", "80", "-i", lab.UPLINK, "-j", "DROP")
+
+    def test_3_on_the_hosts_network(self):
+        doc = self.ask("h1", "a1", "tcp/80")
+        self.assertEqual(doc["verdict"], "accept")
+        self.assertTrue(any("uses the host's network" in n for n in doc["notes"]), doc["notes"])
+        self.assertEqual(doc["from"]["enforced"], "none")
+
+    def test_4_a_closed_policy_is_bulkheads_denial(self):
+        self.daemon.reload(DOCKERS.replace("tcp/80", "tcp/81"))
+        self.assertEqual(self.agree("closed", self.c["a1"], "a2", "a1", self.c["a2"].ip4, 80, "a2"), ("deny", None))
+        self.assertEqual(self.agree("closedpub", self.lab.out, "a2", lab.OUT4, lab.HOST4, 8080, "a2"), ("deny", None))
 
 
 if __name__ == "__main__":

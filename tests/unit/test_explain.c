@@ -34,6 +34,29 @@ static void hold(struct bh_manager *m, const struct bh_ruleset *wanted)
 		fail_msg("%s", err.msg);
 }
 
+/* Who is there in another way: on the host's network, in somebody else's, without one, on a network that is no bridge, and one whose port is not there
+ * yet. */
+static void unenforced_add(struct bh_inventory *i)
+{
+	struct bh_container *c = mb_container(i, "hosty");
+
+	c->netmode = BH_NETMODE_HOST;
+	mb_label(c, "tier", "web");
+	c = mb_container(i, "sidecar");
+	c->netmode = BH_NETMODE_CONTAINER;
+	c->netns_owner = mb_dup("id-web1");
+	c = mb_container(i, "lonely");
+	c->netmode = BH_NETMODE_NONE;
+	mb_label(c, "tier", "web");
+	mb_network(i, "lan", "macvlan", NULL);
+	c = mb_container(i, "vlan1");
+	mb_label(c, "tier", "web");
+	mb_endpoint(c, "lan", "192.168.7.7", 77);
+	c = mb_container(i, "early");
+	mb_label(c, "tier", "web");
+	mb_endpoint(c, "bridge", "10.111.0.77", 78);
+}
+
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -41,6 +64,7 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	world_load(&f.w, CASES "/skeleton");
+	unenforced_add(f.w.inventory);
 	f.m.round.wanted = world_compile(&f.w, &err);
 	f.m.round.inventory = f.w.inventory;
 	f.m.round.placement = f.w.placement;
@@ -116,6 +140,14 @@ static const struct {
 	{"internet", "host", "tcp/22", "accept", 2, "does not decide", NULL},
 	{"office", "203.0.113.1", "tcp/22", "accept", 1, "does not decide", NULL},
 	{"web1", "web1", "tcp/80", "accept", 2, "one network namespace", NULL},
+	{"hosty", "web1", "tcp/80", "accept", 2, "bulkhead.yaml:17", NULL},	/* counts as the host */
+	{"hosty", "web1", "tcp/81", "deny", 2, "from host to web", "{from: host, to: web, ports: [tcp/81]}"},
+	{"sidecar", "api1", "tcp/8080", "accept", 2, "bulkhead.yaml:14", NULL},	/* as web1, whose network it has */
+	{"sidecar", "web1", "tcp/80", "accept", 2, "one network namespace", NULL},
+	{"lonely", "web1", "tcp/80", "deny", 0, "", NULL},
+	{"vlan1", "web1", "tcp/80", "deny", 1, "no rule opens tcp/80 from lan to web", "{from: lan, to: web, ports: [tcp/80]}"},
+	{"early", "web1", "tcp/80", "deny", 1, "the sender is nobody", "nobody"},
+	{"web1", "early", "tcp/80", "deny", 1, "the receiver is nobody", "nobody"},
 	{"web4", "2001:db8:d0::c", "tcp/8080", "deny", 0, "", NULL},	/* has no address of that family */
 };
 
