@@ -45,7 +45,7 @@ enum bh_proof_expected {
 enum bh_proof_pass {
 	BH_PASS_BARE,			/* without rules: what does not arrive then proves nothing later */
 	BH_PASS_HELD,			/* with the rules that the kernel holds */
-	BH_PASS_ENFORCED,		/* the same without audit: when anything is audited */
+	BH_PASS_ENFORCED,		/* the same without audit; where nothing is audited what was heard in BH_PASS_HELD */
 	BH_PASS_MAX,
 };
 
@@ -91,6 +91,7 @@ enum bh_proof_verdict {
 	BH_PROOF_AGREES,
 	BH_PROOF_LEAKS,			/* arrived, and should not have */
 	BH_PROOF_STOPPED,		/* did not arrive, and should have */
+	BH_PROOF_AUDITED_TOO,		/* arrived, and should have, but only since it is audited */
 	BH_PROOF_UNAUDITED,		/* arrived as audited, but would arrive too if it were enforced: it is not denied at all */
 	BH_PROOF_UNHEARD,		/* did not arrive without rules either: nothing is proven */
 };

@@ -5,7 +5,7 @@
 
 #include <bulkhead/proof.h>
 
-/* Sends every probe of P in each pass and writes who was heard. HELD and ENFORCED (NULL: that pass is left out) are from bh_proof_rules(). The calling thread is
+/* Sends every probe of P in each pass and writes who was heard. HELD and ENFORCED (NULL: nothing is audited, that pass is left out) are from bh_proof_rules(). The calling thread is
  * in an empty network namespace afterwards and stays there; the kernel takes that away with the process. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
  * 0, or -errno with ERR: nothing is proven then. */
 int bh_prove(struct bh_proof *p, const struct bh_ruleset *held, const struct bh_ruleset *enforced, struct bh_error *err);

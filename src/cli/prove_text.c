@@ -9,6 +9,7 @@
 static const char *const expected_names[] = {[BH_PROOF_OPEN] = "accept", [BH_PROOF_CLOSED] = "deny", [BH_PROOF_AUDITED] = "audit"};
 static const char *const measured_names[] = {
 	[BH_PROOF_AGREES] = "as expected", [BH_PROOF_LEAKS] = "arrived", [BH_PROOF_STOPPED] = "did not arrive", [BH_PROOF_UNAUDITED] = "not denied at all",
+	[BH_PROOF_AUDITED_TOO] = "denied, in audit",
 	[BH_PROOF_UNHEARD] = "unheard without rules",
 };
 

@@ -282,7 +282,7 @@ enum bh_proof_verdict bh_proof_verdict(const struct bh_probe *probe)
 		return BH_PROOF_UNHEARD;
 	switch (probe->expected) {
 	case BH_PROOF_OPEN:
-		return held ? BH_PROOF_AGREES : BH_PROOF_STOPPED;
+		return !held ? BH_PROOF_STOPPED : probe->heard[BH_PASS_ENFORCED] ? BH_PROOF_AGREES : BH_PROOF_AUDITED_TOO;
 	case BH_PROOF_CLOSED:
 		return held ? BH_PROOF_LEAKS : BH_PROOF_AGREES;
 	case BH_PROOF_AUDITED:

@@ -83,13 +83,14 @@ int bh_prove(struct bh_proof *p, const struct bh_ruleset *held, const struct bh_
 	for (enum bh_proof_pass i = BH_PASS_BARE; i < BH_PASS_MAX && r == 0; i++) {
 		struct pass pass = {.stage = &stage, .p = p, .pass = i};
 
-		if (i != BH_PASS_BARE && !rules[i])
-			continue;
 		if (rules[i])
 			r = load(rules[i], err);
-		if (r == 0)
+		if (r == 0 && (rules[i] || i == BH_PASS_BARE))
 			pass_run(&pass);
 	}
+	bh_vec_foreach(x, &p->probes)
+		if (!enforced)
+			x->heard[BH_PASS_ENFORCED] = x->heard[BH_PASS_HELD];
 	stage_close(&stage);
 	return r;
 }

@@ -162,6 +162,11 @@ class Prove(unittest.TestCase):
         rows = self.wrong("add", "element", "inet", "bulkhead", self.map_of("all", "db"), "{ " + self.number("api") + " : accept }")
         self.assertEqual({(k[:2], r["expected"], r["measured"]) for k, r in rows.items()}, {(("db", "api"), "audit", "not denied at all")})
 
+    def test_6b_what_audit_hides(self):
+        """A port that a rule opens and the kernel does not: it still passes, since it is audited."""
+        rows = self.wrong("delete", "element", "inet", "bulkhead", self.map_of("ports", "web"), "{ " + self.number("api") + " . tcp . 8080 }")
+        self.assertEqual({k: (r["expected"], r["measured"]) for k, r in rows.items()}, {("web", "api", "tcp/8080"): ("accept", "denied, in audit")})
+
     def test_7_layer_two(self):
         """Whoever has another's address passes for the other. Only who may send something can be taken for."""
         rows = self.wrong("insert", "rule", "bridge", "bulkhead", "deny_identity", "accept")
