@@ -61,6 +61,7 @@ struct bh_probe {
 };
 
 struct bh_proof {
+	bool ipv6;			/* this kernel has it */
 	struct bh_proof_bridge bridges[BH_PROOF_BRIDGES];
 	BH_VEC(struct bh_proof_end) ends;
 	BH_VEC(struct bh_probe) probes;
@@ -76,10 +77,10 @@ struct bh_proof {
 };
 
 /* What is in force: POLICY, the zones as the daemon numbers them (INSTS: a placement's, without members), the runtimes' NETWORKS (containers are not looked
- * at), the HOST with its resolvers. All but POLICY are copied; POLICY must outlive the proof. FEATURES: bridge_ibrname counts. 0, -ENOMEM or the compiler's
- * error. */
+ * at), the HOST with its resolvers. All but POLICY are copied; POLICY must outlive the proof. FEATURES: bridge_ibrname counts. IPV6: whether this kernel has it.
+ * 0, -ENOMEM or the compiler's error. */
 int bh_proof_new(const struct bh_policy *policy, const struct bh_placement *insts, const struct bh_inventory *networks, const struct bh_host *host,
-	const struct bh_features *features, struct bh_proof **ret, struct bh_error *err);
+	const struct bh_features *features, bool ipv6, struct bh_proof **ret, struct bh_error *err);
 void bh_proof_free(struct bh_proof *p);
 BH_DEFINE_FREEP(struct bh_proof, bh_proof_free)
 

@@ -10,6 +10,9 @@
  * 0, or -errno with ERR: nothing is proven then. */
 int bh_prove(struct bh_proof *p, const struct bh_ruleset *held, const struct bh_ruleset *enforced, struct bh_error *err);
 
+/* Whether this kernel has IPv6 at all (ipv6.disable=1 takes it away). */
+bool bh_prove_has_ipv6(void);
+
 /* The IP packet that stands for a probe, or frame.c's other half: which one a packet is. */
 #define BH_PROVE_PACKET 96
 /* A packet from the ends of PROBE, with SPORT (the identifier of an echo request) and ID. Returns its bytes. */

@@ -174,7 +174,7 @@ static int prove(const struct told *t, json_t **ret, struct bh_error *err)
 	_cleanup_(bh_strv_clear) struct bh_strv left_out = {0};
 	const struct bh_features features = {.bridge_ibrname = bh_table_set(&t->seen->tables[BH_FAMILY_BRIDGE], "bridges") != NULL};
 	struct bh_proof_doc d = {.sources = json_object_get(t->doc, "rules"), .audit = t->policy->mode == BH_MODE_AUDIT, .left_out = &left_out};
-	int r = bh_proof_new(t->policy, t->insts, t->networks, t->host, &features, &proof, err);
+	int r = bh_proof_new(t->policy, t->insts, t->networks, t->host, &features, bh_prove_has_ipv6(), &proof, err);
 
 	if (r < 0)
 		return r;

@@ -104,7 +104,7 @@ static int bridge_make(struct bh_proof *p, const struct bh_inventory *networks, 
 	memcpy(b->name, l->name, sizeof(b->name));
 	b->ip = l->nf_call_iptables;
 	b->ip6 = l->nf_call_ip6tables;
-	for (int six = 0; six < 2; six++) {
+	for (int six = 0; six < 1 + p->ipv6; six++) {
 		const struct bh_local_addr at = {.ifindex = l->ifindex, .prefix = {addr_make(six, i, 1), six ? 64 : 16}};
 
 		b->nets[six] = (struct bh_prefix){addr_make(six, i, 0), at.prefix.len};
@@ -132,7 +132,7 @@ static int networks_make(struct bh_proof *p, const struct bh_inventory *networks
 		if (!d || bh_strdup(&d->id, p->bridges[i].name) < 0 || bh_strdup(&d->name, "prove") < 0 || bh_strdup(&d->driver, "bridge") < 0 ||
 			bh_strdup(&d->bridge, p->bridges[i].name) < 0)
 			return -ENOMEM;
-		for (int six = 0; six < 2; six++)
+		for (int six = 0; six < 1 + p->ipv6; six++)
 			if (bh_vec_push(&d->subnets, p->bridges[i].nets[six]) < 0 || bh_vec_push(&d->gateways, p->bridges[i].gateways[six]) < 0)
 				return -ENOMEM;
 	}
@@ -148,8 +148,8 @@ static int port_add(struct bh_proof *p, size_t inst, size_t bridge)
 		return -ENOMEM;
 	e->bridge = bridge;
 	e->mac = mac_make(bridge, n + 2);
-	e->addrs[0] = addr_make(false, bridge, n + 2);
-	e->addrs[1] = addr_make(true, bridge, n + 2);
+	for (int six = 0; six < 1 + p->ipv6; six++)
+		e->addrs[six] = addr_make(six, bridge, n + 2);
 	snprintf(e->dev, sizeof(e->dev), "vethbh%zu", n);	/* no runtime's: they go on with hexadecimal digits */
 	return 0;
 }
@@ -191,9 +191,11 @@ static int container_make(struct bh_proof *p, const struct bh_proof_end *e)
 	struct bh_member *m = at ? bh_vec_add(&p->placement->members) : NULL;
 	struct bh_attachment *a = m ? bh_vec_add(&m->attachments) : NULL;
 
-	if (!a || bh_strdup(&c->id, e->dev) < 0 || bh_strdup(&c->name, e->zone) < 0 || bh_strdup(&at->network_id, p->bridges[e->bridge].name) < 0 ||
-		bh_vec_push(&at->addrs, e->addrs[0]) < 0 || bh_vec_push(&at->addrs, e->addrs[1]) < 0)
+	if (!a || bh_strdup(&c->id, e->dev) < 0 || bh_strdup(&c->name, e->zone) < 0 || bh_strdup(&at->network_id, p->bridges[e->bridge].name) < 0)
 		return -ENOMEM;
+	for (int six = 0; six < 1 + p->ipv6; six++)
+		if (bh_vec_push(&at->addrs, e->addrs[six]) < 0)
+			return -ENOMEM;
 	c->state = BH_CONTAINER_RUNNING;
 	at->has_mac = true;
 	at->mac = e->mac;
@@ -235,12 +237,16 @@ static int world_make(struct bh_proof *p, const struct bh_policy *policy, const 
 }
 
 int bh_proof_new(const struct bh_policy *policy, const struct bh_placement *insts, const struct bh_inventory *networks, const struct bh_host *host,
-	const struct bh_features *features, struct bh_proof **ret, struct bh_error *err)
+	const struct bh_features *features, bool ipv6, struct bh_proof **ret, struct bh_error *err)
 {
 	_cleanup_(bh_proof_freep) struct bh_proof *p = calloc(1, sizeof(*p));
 	struct bh_compile_input in = {.policy = policy, .features = features};
-	int r = p ? world_make(p, policy, insts, networks, host) : -ENOMEM;
+	int r = -ENOMEM;
 
+	if (p) {
+		p->ipv6 = ipv6;
+		r = world_make(p, policy, insts, networks, host);
+	}
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
 	in.inventory = p->inventory;

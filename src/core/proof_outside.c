@@ -97,7 +97,7 @@ static int outside_add(struct bh_proof *p, size_t inst)
 	snprintf(e->dev, sizeof(e->dev), "%s", OUTSIDE);
 	if (z && z->kind == BH_ZONE_INTERFACES)
 		interface_name(z->interfaces.v[0], e->dev);
-	for (int six = 0; six < 2; six++) {
+	for (int six = 0; six < 1 + p->ipv6; six++) {
 		if (i->builtin == BH_BUILTIN_DNS)
 			e->addrs[six] = addr_of_resolver(p, six);
 		else if (i->builtin == BH_BUILTIN_INTERNET || (z && z->kind == BH_ZONE_INTERFACES))

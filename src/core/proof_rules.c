@@ -175,7 +175,7 @@ static int range_put(struct bh_set *s, const struct bh_prefix *net, uint32_t val
 static int networks_add(const struct bh_proof *p, struct bh_ruleset *out)
 {
 	for (size_t i = 0; i < BH_PROOF_BRIDGES; i++)
-		for (int six = 0; six < 2; six++) {
+		for (int six = 0; six < 1 + p->ipv6; six++) {
 			struct bh_set *world = bh_table_set(&out->tables[BH_FAMILY_INET], six ? "world6" : "world4");
 			struct bh_set *nets = six ? NULL : bh_table_set(&out->tables[BH_FAMILY_BRIDGE], "nets4");
 

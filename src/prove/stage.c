@@ -79,23 +79,24 @@ static int far_open(struct stage *s, struct bh_scratch **ret, struct bh_error *e
 	if (setsockopt(s->wires, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) < 0)
 		return bh_fail(err, -errno, "cannot prepare a packet socket: %s", strerror(errno));
 	/* Only what is sent on purpose. */
-	r = sysctl_write("/proc/sys/net/ipv6/conf/default/disable_ipv6", true, err);
+	if (s->p->ipv6)
+		r = sysctl_write("/proc/sys/net/ipv6/conf/default/disable_ipv6", true, err);
 	return r < 0 ? r : bh_scratch_new(ret, err);
 }
 
-static int near_sysctls(int call4, int call6, struct bh_error *err)
+static int near_sysctls(int call4, int call6, bool ipv6, struct bh_error *err)
 {
 	const struct {
 		const char *path;
 		bool on;
 	} sysctls[] = {
 		{"/proc/sys/net/ipv4/ip_forward", true}, {"/proc/sys/net/ipv4/conf/all/rp_filter", false},
-		{"/proc/sys/net/ipv4/conf/default/rp_filter", false}, {"/proc/sys/net/ipv6/conf/all/forwarding", true},
-		{"/proc/sys/net/ipv6/conf/default/accept_dad", false}, {CALL4, call4 == 1}, {CALL6, call6 == 1},
+		{"/proc/sys/net/ipv4/conf/default/rp_filter", false}, {CALL4, call4 == 1}, {CALL6, call6 == 1},
+		{"/proc/sys/net/ipv6/conf/all/forwarding", true}, {"/proc/sys/net/ipv6/conf/default/accept_dad", false},
 	};
 	int r = 0;
 
-	for (size_t i = 0; i < BH_ARRAY_SIZE(sysctls) && r == 0; i++)
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sysctls) - (ipv6 ? 0 : 2) && r == 0; i++)
 		r = sysctl_write(sysctls[i].path, sysctls[i].on, err);
 	return r;
 }
@@ -105,11 +106,13 @@ static int near_sockets(struct stage *s, struct bh_error *err)
 	const int on = 1;
 
 	for (size_t i = 0; i < STAGE_EARS; i++) {
+		if (ears[i].family == AF_INET6 && !s->p->ipv6)
+			continue;
 		s->ears[i] = socket_new(ears[i].family, ears[i].proto, err);
 		if (s->ears[i] < 0)
 			return s->ears[i];
 	}
-	for (int six = 0; six < 2; six++) {	/* raw(7): IPPROTO_RAW brings its headers with it, in IPv6 too */
+	for (int six = 0; six < 1 + s->p->ipv6; six++) {	/* raw(7): IPPROTO_RAW brings its headers with it, in IPv6 too */
 		s->mouths[six] = socket_new(six ? AF_INET6 : AF_INET, IPPROTO_RAW, err);
 		if (s->mouths[six] < 0)
 			return s->mouths[six];
@@ -127,7 +130,7 @@ static int bridges_make(const struct stage *s, struct bh_scratch *near, struct b
 		const struct bh_proof_bridge *b = &s->p->bridges[i];
 
 		r = bh_scratch_bridge(near, b->name, &b->mac, b->ip, b->ip6, err);
-		for (int six = 0; six < 2 && r == 0; six++) {
+		for (int six = 0; six < 1 + s->p->ipv6 && r == 0; six++) {
 			const struct bh_prefix at = {b->gateways[six], b->nets[six].len};
 
 			r = bh_scratch_addr(near, b->name, &at, err);
@@ -222,6 +225,11 @@ static void introduce(const struct stage *s)
 	}
 }
 
+bool bh_prove_has_ipv6(void)
+{
+	return access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
 int stage_open(struct stage *s, const struct bh_proof *p, struct bh_error *err)
 {
 	_cleanup_(bh_scratch_freep) struct bh_scratch *far = NULL, *near = NULL;
@@ -234,7 +242,7 @@ int stage_open(struct stage *s, const struct bh_proof *p, struct bh_error *err)
 	if (r == 0)
 		r = namespace_new(err);
 	if (r == 0)
-		r = near_sysctls(call4, call6, err);
+		r = near_sysctls(call4, call6, p->ipv6, err);
 	if (r == 0)
 		r = near_sockets(s, err);
 	if (r == 0)

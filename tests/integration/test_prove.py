@@ -61,12 +61,12 @@ class Prove(unittest.TestCase):
         return self.host.lab.pids_of("bulkheadd", str(self.daemon.socket))
 
     def broken(self, *change, args=("--json",)):
-        """What `prove` says (exit code, output) of the rule set after nft's CHANGE."""
+        """What `prove` says (exit code, output) after the command CHANGE."""
         kill = self.host.lab.host.exec
         for p in self.pids():
             kill("kill", "-STOP", str(p))
         try:
-            self.nft(*change)
+            self.host.lab.host.exec(*change)
             proc = self.host.lab.host.popen(lab.program("bulkhead"), "prove", "--socket", self.daemon.socket, *args,
                                             stdout=lab.subprocess.PIPE, stderr=lab.subprocess.PIPE, text=True)
             lab.wait_for("prove to have read the kernel", self.asking, 20)
@@ -78,7 +78,7 @@ class Prove(unittest.TestCase):
         return proc.returncode, out
 
     def wrong(self, *change):
-        """{(from, to, port): row} of what is not as configured after nft's CHANGE."""
+        """{(from, to, port): row} of what is not as configured after the command CHANGE."""
         code, out = self.broken(*change)
         doc = json.loads(out)
         self.assertEqual((code, doc["agree"]), (1, False))
@@ -124,12 +124,12 @@ class Prove(unittest.TestCase):
                           for chain, text in (("tell", "reject with icmpx admin-prohibited"), ("act_silent", "drop"))),)
 
     def test_2_a_drop_removed_by_hand(self):
-        rows = self.wrong("delete", "rule", "inet", "bulkhead", "act_silent", "handle", self.handle("act_silent", "drop"))
+        rows = self.wrong("nft", "delete", "rule", "inet", "bulkhead", "act_silent", "handle", self.handle("act_silent", "drop"))
         self.assertEqual({(r["expected"], r["measured"]) for r in rows.values()}, {("deny", "arrived")})
         self.assertEqual({k[0] for k in rows if k[1] == "web"}, {"unknown"})
 
     def test_2b_drops_removed_by_hand(self):
-        rows = self.wrong(*self.no_drop())
+        rows = self.wrong("nft", *self.no_drop())
         self.assertEqual({(r["expected"], r["measured"]) for r in rows.values()}, {("deny", "arrived"), ("audit", "not denied at all")})
         udp = [k for k in rows if k[:2] == ("web", "db") and k[2].startswith("udp/")]
         self.assertTrue(udp, rows.keys())
@@ -139,47 +139,53 @@ class Prove(unittest.TestCase):
         self.assertFalse([k for k in rows if k[0] != "unknown" and k[1] != "unknown" and k[2].startswith("tcp/") or k[:2] == ("db", "db")])
 
     def test_3_one_pair_opened(self):
-        rows = self.wrong("add", "element", "inet", "bulkhead", self.map_of("all", "db"), "{ " + self.number("web") + " : accept }")
+        rows = self.wrong("nft", "add", "element", "inet", "bulkhead", self.map_of("all", "db"), "{ " + self.number("web") + " : accept }")
         self.assertEqual({k[:2] for k in rows}, {("db", "web")})
         self.assertIn("icmp", {k[2] for k in rows})
         self.assertEqual({r["source"] for r in rows.values()}, {None})
 
     def test_4_one_port_closed(self):
         """Named with the rule that opens it."""
-        rows = self.wrong("delete", "element", "inet", "bulkhead", self.map_of("ports", "lan"), "{ " + self.number("web") + " . tcp . 80 }")
+        rows = self.wrong("nft", "delete", "element", "inet", "bulkhead", self.map_of("ports", "lan"), "{ " + self.number("web") + " . tcp . 80 }")
         line = next(n for n, x in enumerate(CONFIG.splitlines(), 1) if "tcp/80," in x)
         self.assertEqual({k: (r["expected"], r["measured"], r["source"]) for k, r in rows.items()},
                          {("lan", "web", "tcp/80"): ("accept", "did not arrive", f"bulkhead.yaml:{line}")})
 
     def test_5_ipv6_alone(self):
-        rows = self.wrong("insert", "rule", "inet", "bulkhead", "forward", "meta", "nfproto", "ipv6", "accept")
+        rows = self.wrong("nft", "insert", "rule", "inet", "bulkhead", "forward", "meta", "nfproto", "ipv6", "accept")
         self.assertEqual({tuple(r["families"]) for r in rows.values()}, {(6,)})
         self.assertEqual(rows["web", "api", "tcp/9"]["measured"] if ("web", "api", "tcp/9") in rows else "not denied at all", "not denied at all")
         self.assertTrue([k for k in rows if k[:2] == ("web", "db")])
 
     def test_6_audit_that_audits_nothing(self):
         """It passes as before, but it is not denied at all: an enforced mode would let it pass, too."""
-        rows = self.wrong("add", "element", "inet", "bulkhead", self.map_of("all", "db"), "{ " + self.number("api") + " : accept }")
+        rows = self.wrong("nft", "add", "element", "inet", "bulkhead", self.map_of("all", "db"), "{ " + self.number("api") + " : accept }")
         self.assertEqual({(k[:2], r["expected"], r["measured"]) for k, r in rows.items()}, {(("db", "api"), "audit", "not denied at all")})
 
     def test_6b_what_audit_hides(self):
         """A port that a rule opens and the kernel does not: it still passes, since it is audited."""
-        rows = self.wrong("delete", "element", "inet", "bulkhead", self.map_of("ports", "web"), "{ " + self.number("api") + " . tcp . 8080 }")
+        rows = self.wrong("nft", "delete", "element", "inet", "bulkhead", self.map_of("ports", "web"), "{ " + self.number("api") + " . tcp . 8080 }")
         self.assertEqual({k: (r["expected"], r["measured"]) for k, r in rows.items()}, {("web", "api", "tcp/8080"): ("accept", "denied, in audit")})
 
     def test_7_layer_two(self):
         """Whoever has another's address passes for the other. Only who may send something can be taken for."""
-        rows = self.wrong("insert", "rule", "bridge", "bulkhead", "deny_identity", "accept")
+        rows = self.wrong("nft", "insert", "rule", "bridge", "bulkhead", "deny_identity", "accept")
         self.assertLessEqual({"unknown as web", "api as web"}, {k[0] for k in rows})
         self.assertFalse([k for k in rows if " as " not in k[0]])
 
+    def test_7b_a_bridge_that_hides(self):
+        """The bridge does not show its frames to the rules any more: its neighbours are open to each other, by IPv4."""
+        rows = self.wrong("ip", "link", "set", simhost.BRIDGE, "type", "bridge", "nf_call_iptables", "0")
+        self.assertEqual({(*r["ways"], *r["families"]) for r in rows.values()}, {("bridge", 4)})
+        self.assertIn(("web", "db"), {k[:2] for k in rows})
+
     def test_8_a_rule_of_a_stranger(self):
-        code, out = self.broken("insert", "rule", "inet", "bulkhead", "deny_noise", "meta", "cpu", "1", "accept", args=())
+        code, out = self.broken("nft", "insert", "rule", "inet", "bulkhead", "deny_noise", "meta", "cpu", "1", "accept", args=())
         self.assertEqual(code, 1)
         self.assertIn("inet deny_noise: bulkhead did not write all that is there", " ".join(out.split()))
 
     def test_9_as_text(self):
-        code, out = self.broken(*self.no_drop(), args=())
+        code, out = self.broken("nft", *self.no_drop(), args=())
         self.assertEqual(code, 1)
         self.assertRegex(out, r"(?m)^proved +NOT: \d+ of \d+ packets")
         self.assertRegex(out, r"(?m)^from +to +port +over +expected +measured +rule$")

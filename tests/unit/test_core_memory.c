@@ -10,6 +10,7 @@
 
 #include <bulkhead/diff.h>
 #include <bulkhead/place.h>
+#include <bulkhead/proof.h>
 
 #include "modelbuild.h"
 #include "rsbuild.h"
@@ -80,6 +81,44 @@ static void placing(void **state)
 	assert_true(n > 200);
 }
 
+/* Every allocation of a world's making would be too many: the first hundred, then each seventeenth. */
+static void proving(void **state)
+{
+	_cleanup_(bh_policy_freep) struct bh_policy *p = mb_need(calloc(1, sizeof(*p)));
+	_cleanup_(bh_inventory_freep) struct bh_inventory *i = mb_need(calloc(1, sizeof(*i)));
+	_cleanup_(bh_host_freep) struct bh_host *h = mb_need(calloc(1, sizeof(*h)));
+	_cleanup_(bh_placement_freep) struct bh_placement *placement = NULL;
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
+	const struct bh_features features = {0};
+	struct bh_compile_input in = {.policy = p, .inventory = i, .host = h, .features = &features};
+	struct bh_memory m = {0};
+	bool failed = true;
+	long n;
+
+	(void)state;
+	policy_fill(p);
+	host_fill(i, h);
+	assert_int_equal(bh_place(p, i, h, &m, &placement, NULL), 0);
+	in.placement = placement;
+	assert_int_equal(bh_compile(&in, &seen, NULL), 0);
+	for (n = 0; failed; n += n < 100 ? 1 : 17) {
+		_cleanup_(bh_proof_freep) struct bh_proof *proof = NULL;
+		_cleanup_(bh_ruleset_freep) struct bh_ruleset *copy = NULL;
+		_cleanup_(bh_strv_clear) struct bh_strv left_out = {0};
+		int r;
+
+		left = n;
+		r = bh_proof_new(p, placement, i, h, &features, true, &proof, NULL);
+		if (r == 0)
+			r = bh_proof_rules(proof, seen, true, &copy, &left_out);
+		failed = left < 0;
+		left = -1;
+		assert_int_equal(r, failed ? -ENOMEM : 0);
+	}
+	assert_true(n > 1000);
+	bh_memory_clear(&m);
+}
+
 static struct bh_ruleset *side(unsigned q)
 {
 	struct bh_ruleset *r = rs_new();
@@ -134,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(placing),
+		cmocka_unit_test(proving),
 		cmocka_unit_test(comparing_and_printing),
 	};
 

@@ -72,7 +72,7 @@ static struct setting *setting_new(const char *yaml, bool ibrname)
 	for (size_t i = 0; i < BH_ARRAY_SIZE(host); i++)
 		say(&s->w, host[i]);
 	s->seen = world_compile(&s->w, &err);
-	assert_int_equal(bh_proof_new(s->w.policy, s->w.placement, s->w.inventory, s->w.host, &s->w.features, &s->p, &err), 0);
+	assert_int_equal(bh_proof_new(s->w.policy, s->w.placement, s->w.inventory, s->w.host, &s->w.features, true, &s->p, &err), 0);
 	return s;
 }
 
@@ -191,6 +191,27 @@ static void more_zones_than_are_tried(void **state)
 	assert_int_equal(s->p->untried, 60 + 2 + 2 - BH_PROOF_ZONES);
 	bh_vec_foreach(x, &s->p->probes)
 		assert_int_not_equal(x->expected, BH_PROOF_CLOSED);	/* nothing is denied */
+	setting_free(s);
+}
+
+static void without_ipv6(void **state)
+{
+	struct setting *s = setting_new(example, false);
+	size_t both = s->p->probes.n;
+	struct bh_error err = {0};
+	struct bh_ruleset *r;
+	struct bh_strv left_out = {0};
+
+	(void)state;
+	bh_proof_free(s->p);
+	assert_int_equal(bh_proof_new(s->w.policy, s->w.placement, s->w.inventory, s->w.host, &s->w.features, false, &s->p, &err), 0);
+	assert_true(s->p->probes.n > both / 3 && s->p->probes.n < both);
+	bh_vec_foreach(x, &s->p->probes)
+		assert_int_equal(x->family, 4);
+	bh_vec_foreach(e, &s->p->ends)
+		assert_int_equal(e->addrs[1].family, 0);
+	assert_int_equal(bh_proof_rules(s->p, s->seen, false, &r, &left_out), 0);
+	bh_ruleset_free(r);
 	setting_free(s);
 }
 
@@ -533,7 +554,7 @@ static void how_it_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_sent), cmocka_unit_test(more_zones_than_are_tried), cmocka_unit_test(the_copy_does_what_is_expected),
+		cmocka_unit_test(what_is_sent), cmocka_unit_test(more_zones_than_are_tried), cmocka_unit_test(without_ipv6), cmocka_unit_test(the_copy_does_what_is_expected),
 		cmocka_unit_test(a_broken_one_does_not), cmocka_unit_test(what_is_copied), cmocka_unit_test(packets), cmocka_unit_test(verdicts),
 		cmocka_unit_test(how_it_is_told),
 	};
