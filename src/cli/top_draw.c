@@ -146,14 +146,17 @@ static void put_used(struct bh_buf *out, const json_t *row)
 	bh_buf_printf(out, "]%4.0f%% ", percent > 999 ? 999 : percent);
 }
 
-static void put_containers(struct drawing *d, const json_t *list, size_t rows)
+/* Containers with their zones, or zones alone: TITLE says which. */
+static void put_members(struct drawing *d, const char *title, const json_t *list, size_t rows)
 {
+	bool zones = bh_streq(title, "ZONE");
 	unsigned names = (d->width - 51) / 2;
 	_cleanup_buf_ struct bh_buf head = {0};
 	size_t n = json_array_size(list);
 
-	cell(&head, "CONTAINER", names, false);
-	cell(&head, "ZONE", names, false);
+	cell(&head, title, zones ? 2 * names + 1 : names, false);
+	if (!zones)
+		cell(&head, "ZONE", names, false);
 	cell(&head, "BIT/S", 6, true);
 	cell(&head, "CAPS OUT/IN", 11, true);
 	cell(&head, "USED", BAR + 7, false);
@@ -172,8 +175,9 @@ static void put_containers(struct drawing *d, const json_t *list, size_t rows)
 			return;
 		}
 		snprintf(caps, sizeof(caps), "%s/%s", bh_rate_text(out_cap, e), bh_rate_text(in_cap, in));
-		cell(&text, str(c, "name"), names, false);
-		cell(&text, str(c, "zone"), names, false);
+		cell(&text, str(c, "name"), zones ? 2 * names + 1 : names, false);
+		if (!zones)
+			cell(&text, str(c, "zone"), names, false);
 		cell(&text, rate(real(c, "bits"), bits), 6, true);
 		cell(&text, out_cap > 0 || in_cap > 0 ? caps : "-", 11, true);
 		put_used(&text, c);
@@ -182,13 +186,29 @@ static void put_containers(struct drawing *d, const json_t *list, size_t rows)
 	}
 }
 
+/* The zones that have a cap; NULL for no memory. */
+static json_t *capped(const json_t *zones)
+{
+	json_t *list = json_array(), *z;
+	size_t i;
+
+	json_array_foreach(zones, i, z)
+		if (list && (json_is_integer(json_object_get(z, "egress_bps")) || json_is_integer(json_object_get(z, "ingress_bps"))) &&
+			json_array_append(list, z) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
 int bh_top_draw(const json_t *top, const char *trouble, unsigned width, unsigned height, struct bh_screen *ret)
 {
 	struct drawing d = {.out = ret, .width = width, .height = height};
 	const json_t *flows = json_object_get(top, "flows"), *containers = json_object_get(top, "containers");
 	bool sync = json_is_true(json_object_get(top, "in_sync")), bad = trouble || !sync || bh_streq(str(top, "state"), "degraded");
 	char bits[BH_SI_TEXT], packets[BH_SI_TEXT], denied[BH_SI_TEXT];
-	size_t room, upper;
+	size_t room, upper, middle;
+	json_t *zones;
 
 	if (width < BH_TOP_WIDTH || height < BH_TOP_HEIGHT) {
 		line(&d, BH_WARN, "%ux%u: top needs %ux%u", width, height, BH_TOP_WIDTH, BH_TOP_HEIGHT);
@@ -198,13 +218,22 @@ int bh_top_draw(const json_t *top, const char *trouble, unsigned width, unsigned
 	line(&d, real(top, "denied") > 0 ? BH_WARN : BH_PLAIN, "%zu containers, %s bit/s, %s packets/s, denied %s/s, over %.1f s", json_array_size(containers),
 		rate(real(top, "bits"), bits), rate(real(top, "packets"), packets), rate(real(top, "denied"), denied), real(top, "seconds"));
 	line(&d, BH_PLAIN, "%s", "");
-	/* half for each, what the flows do not need for the containers */
+	zones = capped(json_object_get(top, "zones"));
+	if (!zones)
+		return -ENOMEM;
+	/* two fifths for flows, a quarter for zones with caps, and for the containers what these leave */
 	room = height - 5;
-	upper = json_array_size(flows) + 2 < room / 2 ? json_array_size(flows) + 2 : room / 2;
+	upper = json_array_size(flows) + 2 < room * 2 / 5 ? json_array_size(flows) + 2 : room * 2 / 5;
 	upper = upper < 3 ? 3 : upper;
+	middle = json_array_size(zones) == 0 ? 0 : json_array_size(zones) + 2 < room / 4 ? json_array_size(zones) + 2 : room / 4;
 	put_flows(&d, flows, upper);
 	line(&d, BH_PLAIN, "%s", "");
-	put_containers(&d, containers, room - upper);
+	if (middle) {
+		put_members(&d, "ZONE", zones, middle);
+		line(&d, BH_PLAIN, "%s", "");
+	}
+	put_members(&d, "CONTAINER", containers, room - upper - middle - (middle ? 1 : 0));
+	json_decref(zones);
 	while (d.err == 0 && ret->lines.n < height - 1)
 		line(&d, BH_PLAIN, "%s", "");
 	line(&d, BH_DIM, "q quits; rates are of both directions together");
