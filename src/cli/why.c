@@ -55,9 +55,9 @@ static void why_text(struct bh_writer *w, const json_t *doc, void *userdata)
 		return;
 	fputc('\n', w->out);
 	if (str(paste, "beside"))
-		bh_text_line(w, BH_BOLD, "To allow it, put this into the list 'allow' (line %s) of this file, then: bulkhead reload", str(paste, "beside"));
+		bh_text_line(w, BH_BOLD, "To allow it, put what is meant of this into the list 'allow' (line %s) of this file, then: bulkhead reload", str(paste, "beside"));
 	else
-		bh_text_line(w, BH_BOLD, "To allow it, put this into this file, then: bulkhead reload");
+		bh_text_line(w, BH_BOLD, "To allow it, put what is meant of this into this file, then: bulkhead reload");
 	bh_text_fact(w, "file", BH_PLAIN, "%s", str(paste, "file") ? str(paste, "file") : "-");
 	/* to be copied as it is: the daemon has made everything in it safe */
 	fprintf(w->out, "\n%s", str(paste, "text") ? str(paste, "text") : "");

@@ -11,6 +11,7 @@
 
 #define ID_LEAST 4		/* digits of an id that are enough to mean one */
 #define NOTE_MAX 512
+#define FILE_NAME 96
 
 /* Who is meant: somebody who is there, or one who was part of a denial. */
 struct subject {
@@ -114,6 +115,20 @@ static json_t *advice_json(const struct bh_manager *m, const struct bh_kind *k, 
 	return o;
 }
 
+/* "conf.d/web1.yaml", or with a number where there is one already. */
+static void new_file(const struct bh_policy *p, const char *container, char ret[FILE_NAME])
+{
+	char base[65];
+	size_t n = 0;
+
+	for (const char *c = container; *c && n < sizeof(base) - 1; c++)
+		base[n++] = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ? *c : '-';
+	base[n] = '\0';
+	snprintf(ret, FILE_NAME, "conf.d/%s.yaml", base);
+	for (unsigned i = 2; bh_strv_has(&p->files, ret) && i < 1000; i++)
+		snprintf(ret, FILE_NAME, "conf.d/%s-%u.yaml", base, i);
+}
+
 /* A file of conf.d with the zones that are missing and the rules; or the lines for the list `allow` that is there. */
 static json_t *paste_json(struct bh_manager *m, const struct subject *s, bool zone, const struct bh_strv *lines)
 {
@@ -121,7 +136,7 @@ static json_t *paste_json(struct bh_manager *m, const struct subject *s, bool zo
 	_cleanup_(bh_suggestion_clear) struct bh_suggestion more = {0};
 	_cleanup_buf_ struct bh_buf file = {0}, text = {0};
 	const char *slash = strrchr(m->config_path, '/');
-	char beside[32] = "";
+	char beside[32] = "", name[FILE_NAME];
 
 	if (!zone && lines->n == 0)
 		return json_null();
@@ -143,10 +158,8 @@ static json_t *paste_json(struct bh_manager *m, const struct subject *s, bool zo
 	if (bh_suggest_gathered(m, s->name, &more) < 0)
 		return NULL;
 	bh_buf_putn(&file, m->config_path, slash ? (size_t)(slash + 1 - m->config_path) : 0);
-	bh_buf_puts(&file, "conf.d/");
-	for (const char *c = s->name; *c && c < s->name + 64; c++)
-		bh_buf_printf(&file, "%c", (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ? *c : '-');
-	bh_buf_puts(&file, ".yaml");
+	new_file(p, s->name, name);
+	bh_buf_puts(&file, name);
 	bh_buf_puts(&text, "version: 1\n");
 	bh_buf_puts(&text, more.n_zones ? "zones:\n" : "");
 	bh_buf_puts(&text, more.zones.s ? more.zones.s : "");

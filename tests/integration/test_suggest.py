@@ -143,7 +143,7 @@ class Suggest(unittest.TestCase):
         why = self.d.cli("why", "app1")
         self.assertEqual((why.returncode, why.stderr), (1, ""))
         print("\n".join("# " + line for line in why.stdout.splitlines()))
-        told = re.search(r"(?m)^To allow it, put this into this file, then: (bulkhead reload)\nfile      (\S+)\n\n(version: 1\n(?s:.*))\Z", why.stdout)
+        told = re.search(r"(?m)^To allow it, put what is meant of this into this file, then: (bulkhead reload)\nfile      (\S+)\n\n(version: 1\n(?s:.*))\Z", why.stdout)
         self.assertTrue(told, why.stdout)
         # 2: paste
         file = pathlib.Path(told[2])
@@ -158,13 +158,16 @@ class Suggest(unittest.TestCase):
         self.assertLess(took, 60)
         self.assertEqual(self.d.cli("why", "app1").returncode, 0)
         self.assertEqual(self.l.send(app, [("tcp", self.c["api"].address(NET), 8080, "z")], 5)["z"][0], "refused")    # nothing more
+        # another that has no zone: the file that is there is not to be written over
+        self.l.send(self.c["other"], [("tcp", app.ip4, 80, "o")], 5)
+        time.sleep(0.3)
+        self.assertIn("/conf.d/app1-2.yaml", self.d.cli("why", "app1", "--json").stdout)
 
     def test_6_by_the_hosts_own_address(self):
         """A container that calls the host's address is told whom that is: by docker-proxy or by DNAT, it is the container behind the port."""
         self.assertEqual(set(self.opened([("job2", "published", 80)], 2).values()), {False})
         time.sleep(0.3)
         why = " ".join(self.d.cli("why", "shop-job2-1").stdout.split())
-        print(f"# {why}")
         self.assertRegex(why, r"denied to shop-proxy-1 \(shop-proxy\) tcp/80: policy, \d+ times, last \d s ago asked for (198\.51\.100\.1|"
                          r"\[2001:db8:51::1\]):80, a published port of this host: behind it is shop-proxy-1, and so it counts as a connection to that "
                          r"allowed by: - \{from: shop-job, to: shop-proxy, ports: \[tcp/80\]\}")

@@ -101,6 +101,8 @@ static void test_usage(void **state)
 
 static void test_no_daemon(void **state)
 {
+	static const char *const askers[][2] = {{"why", "web1"}, {"suggest", "--json"}, {"drops", "--json"}, {"drops", "--follow"}, {"events", "--json"},
+		{"events", "--follow"}};
 	struct output o;
 
 	(void)state;
@@ -114,6 +116,17 @@ static void test_no_daemon(void **state)
 	output_clear(&o);
 	RUN(&o, "--socket", "/nonexistent/control.sock", "reload");
 	assert_int_equal(o.code, 3);
+	output_clear(&o);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(askers); i++) {
+		RUN(&o, "--socket", "/nonexistent/control.sock", askers[i][0], askers[i][1]);
+		assert_int_equal(o.code, 3);
+		assert_string_equal(o.out, "");
+		assert_non_null(strstr(o.err, "bulkheadd is not running"));
+		output_clear(&o);
+	}
+	RUN(&o, "why");
+	assert_int_equal(o.code, 2);
+	assert_string_equal(o.err, "bulkhead: why: say which container: bulkhead why NAME\n");
 	output_clear(&o);
 }
 
