@@ -265,6 +265,11 @@ class Schedule:
                 threading.Thread(target=self._one, args=(p,)).start()
 
 
+def build_plain(totals):
+    """What enforces in kernel tests is the program as it is shipped."""
+    return build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed)
+
+
 def run_all(totals, tier, names=(), rooms=ROOMS):
     try:
         build_and_run(totals, tier, names, rooms)
@@ -281,8 +286,7 @@ def build_and_run(totals, tier, names, rooms):
 
     def wanted(programs):
         return [p for p in programs if p.room in rooms and (not names or any(n in f"{p.room}/{p.name}" for n in names))]
-    # what enforces in kernel tests is the program as it is shipped
-    if not build(BUILD / "plain", ["-Dwerror=true", "-Dbuildtype=debugoptimized"], totals, targets=needed):
+    if not build_plain(totals):
         return
     programs = wanted(from_tree(from_meson(BUILD / "plain")))
     first = Schedule(totals, tier, BUSY, [p for p in programs if not p.alone and not p.asan], open_=True)

@@ -59,6 +59,8 @@ def valgrind(totals, lines):
 
 def kernels(totals):
     """Machines with kernels of their own."""
+    if not runner.build_plain(totals):
+        return
     for path in sorted((TOP / "tests/kernels").glob("test_*.py")):
         runner.run(runner.Program("kernels", path.stem, [sys.executable, path], 3600), totals, "test")
 
