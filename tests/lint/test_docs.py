@@ -29,7 +29,7 @@ def run(*cmd):
 
 def blocks(text):
     for m in BLOCK.finditer(text):
-        yield re.sub(r"^    ", "", m[0], flags=re.M)
+        yield re.sub(r"^    ", "", m[0], flags=re.M).lstrip("\n")
 
 
 def verbs():
