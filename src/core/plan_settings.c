@@ -73,6 +73,24 @@ static int forwards(struct planner *p, const struct bh_zone *a, const struct bh_
 	return x.err || y.err ? -ENOMEM : setting(p, zone, "forwards", x.s, y.s);
 }
 
+static void exempt_print(const struct bh_policy *p, const struct bh_zone *z, struct bh_buf *out)
+{
+	if (z->exempt.n == 0 || p->mode == BH_MODE_AUDIT)
+		bh_buf_puts(out, "none");
+	else
+		bh_vec_foreach(ref, &z->exempt)
+			bh_buf_printf(out, "%s%s", ref == z->exempt.v ? "" : ", ", ref->name);
+}
+
+static int exempt(struct planner *p, const struct bh_zone *a, const struct bh_zone *b, const char *zone)
+{
+	_cleanup_buf_ struct bh_buf x = {0}, y = {0};
+
+	exempt_print(p->before->in->policy, a, &x);
+	exempt_print(p->after->in->policy, b, &y);
+	return x.err || y.err ? -ENOMEM : setting(p, zone, "exempt from caps", x.s, y.s);
+}
+
 static const char *mode_text(enum bh_mode m)
 {
 	return m == BH_MODE_AUDIT ? "audit" : m == BH_MODE_ENFORCE ? "enforce" : "the file's";
@@ -98,6 +116,8 @@ static int zone(struct planner *p, const char *name, const struct bh_zone *a, co
 		r = rates(p, name, whole, &x->zone_rates, &y->zone_rates);
 	if (r == 0)
 		r = rates(p, name, whole_least, &x->zone_guarantees, &y->zone_guarantees);
+	if (r == 0)
+		r = exempt(p, x, y, name);
 	if (r == 0)
 		r = connections(p, x, y, name);
 	return r < 0 ? r : forwards(p, x, y, name);
