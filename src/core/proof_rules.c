@@ -18,6 +18,9 @@ static const struct {
 /* The host of the proof publishes nothing. */
 static const char *const publishing[] = {"published", "pub_any", "pub4", "pub6", "legs4", "legs6"};
 
+/* What lets the denied pass: verdicts by zone, and the file's word on silent denials. */
+static const char *const auditing[] = {"modes", "audit"};
+
 static bool is_one_of(const char *name, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -36,7 +39,8 @@ static int sets_copy(struct bh_table *t, const struct bh_table *seen, bool enfor
 		d = bh_vec_add(&t->sets);
 		if (!d || bh_set_copy(d, s) < 0)
 			return -ENOMEM;
-		if ((s->flags & BH_SET_DYNAMIC) || is_one_of(s->name, publishing, BH_ARRAY_SIZE(publishing)) || (enforced && strcmp(s->name, "modes") == 0))
+		if ((s->flags & BH_SET_DYNAMIC) || is_one_of(s->name, publishing, BH_ARRAY_SIZE(publishing)) || 
+			(enforced && is_one_of(s->name, auditing, BH_ARRAY_SIZE(auditing))))
 			d->elems.n = 0;
 	}
 	return 0;

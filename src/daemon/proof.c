@@ -33,7 +33,7 @@ static json_t *prefix_json(const struct bh_prefix *p)
 
 static json_t *source_json(const struct bh_loc *loc)
 {
-	return json_sprintf("%s:%u", loc->file ? loc->file : "", loc->line);
+	return loc->line ? json_sprintf("%s:%u", loc->file ? loc->file : "", loc->line) : json_string(loc->file ? loc->file : "");
 }
 
 static json_t *zone_json(const struct bh_zone_inst *i)
