@@ -122,7 +122,7 @@ def from_meson(directory):
         suites = [s.split(":")[-1] for s in t["suite"]]
         room = next((r for r in ROOMS if r in suites or t["name"].startswith(r)), "unit")
         env = dict(t["env"]) if isinstance(t["env"], dict) else {}
-        programs.append(Program(room, t["name"], t["cmd"], max(t["timeout"], 60) if t["timeout"] > 0 else 120, env,
+        programs.append(Program(room, t["name"], t["cmd"], max(t["timeout"], 300), env,
                                 t.get("workdir") or directory))
     return programs
 
