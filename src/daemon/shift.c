@@ -37,7 +37,7 @@ int bh_round_fill(struct bh_manager *m)
 static bool can_step(const struct bh_manager *m)
 {
 	return m->verified && m->round.lean && m->seen.as_wanted && m->seen.host && m->seen.shape && !m->deaf && !m->news.whole &&
-		bh_manager_settled(m) && !bh_resolvers_linger(m);
+		m->memory.held.n == 0 && bh_manager_settled(m) && !bh_resolvers_linger(m);
 }
 
 /* The containers of all runtimes, in the order in which a round lists them. */

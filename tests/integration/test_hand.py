@@ -113,7 +113,11 @@ class Enforced(Hand):
             self.d.start()
             self.assertEqual(self.open(), "")
         self.assertEqual(self.zone("api1")["zone"], "quarantine")
-        # whoever has its name next is another
+        # who comes meanwhile is placed as ever; whoever has its name next is another
+        web2 = self.host.start("web2", "web")
+        lab.wait_for("web2", lambda: any(c["name"] == "web2" and c["zone"] == "web" for c in self.d.status()["containers"]), 10)
+        self.host.stop(web2)
+        self.assertEqual(self.open(), "")
         self.host.stop(self.api)
         self.api = self.host.start("api1", "api")
         self.assertEqual(self.overrides()[0]["container"], "api1")

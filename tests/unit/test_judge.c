@@ -192,10 +192,62 @@ static void who_is_behind_a_forwarder(void **state)
 	world_free(&w);
 }
 
+/* By hand: in quarantine, but enforced in a file in audit, from whom and to whom ever; and rules that name quarantine open for it. */
+static void who_is_held_by_hand(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		uint16_t port;
+		bool allowed;
+		enum bh_mode mode;
+	} held[] = {
+		{"10.111.0.12", "10.111.0.11", 2222, true, BH_MODE_ENFORCE}, {"10.111.0.12", "10.111.0.11", 80, false, BH_MODE_ENFORCE},
+		{"10.111.0.11", "10.111.0.12", 8080, false, BH_MODE_ENFORCE}, {"10.111.0.11", "10.111.0.13", 5432, false, BH_MODE_ENFORCE},
+		{"10.111.0.12", "10.111.0.14", 80, false, BH_MODE_AUDIT}, {"10.112.0.11", "10.111.0.12", 8080, true, BH_MODE_AUDIT},
+	};
+	struct bh_error err = {0};
+	struct bh_compile_input in;
+	struct bh_ruleset *wanted;
+	struct bh_judge *j;
+	struct world w;
+
+	(void)state;
+	world_load(&w, CASES "/skeleton");
+	w.policy->mode = BH_MODE_AUDIT;
+	bh_vec_foreach(c, &w.inventory->containers)
+		if (bh_streq(c->name, "web1"))
+			assert_int_equal(bh_strv_push(&w.memory.held, c->id), 0);
+	wanted = world_compile(&w, &err);
+	assert_non_null(wanted);
+	in = (struct bh_compile_input){.policy = w.policy, .inventory = w.inventory, .host = w.host, .features = &w.features,
+		.placement = w.placement};
+	bh_vec_foreach(m, &w.placement->members)
+		if (bh_streq(m->container->name, "web1")) {
+			assert_int_equal(w.placement->insts.v[m->inst].id, BH_ID_HELD);
+			assert_string_equal(w.placement->insts.v[m->inst].name, "quarantine");
+			assert_string_equal(m->reason, "put there by hand: bulkhead release web1");
+		}
+	assert_int_equal(bh_judge_new(&in, wanted, &j), 0);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(held); i++) {
+		const struct bh_question q = {.proto = IPPROTO_TCP, .from = addr(held[i].from), .to = addr(held[i].to), .port = held[i].port};
+		const struct bh_judgement v = bh_judge_flow(j, &q);
+
+		if (v.allowed != held[i].allowed || v.mode != held[i].mode)
+			fail_msg("%s -> %s: allowed %d mode %d", held[i].from, held[i].to, v.allowed, v.mode);
+	}
+	/* nothing of docker-proxy's that was there before goes on */
+	bh_vec_foreach(e, &bh_table_set(&wanted->tables[BH_FAMILY_INET], "legs4")->elems)
+		assert_memory_not_equal(e->key, "\x0a\x6f\x00\x0b", 4);
+	bh_judge_free(j);
+	bh_ruleset_free(wanted);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_behind_a_forwarder),
+		cmocka_unit_test(who_is_held_by_hand),
 		cmocka_unit_test_setup_teardown(who_is_where, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_policy_says, setup, teardown),
 	};
