@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The passes: all packets are sent, then all that is heard is counted, and what should have been heard and was not is sent once more. */
+/* The passes: all packets are sent, then all that is heard is counted, and what should have been heard and was not is sent again. */
 #include "stage.h"
 
 #include <bulkhead/nft.h>
@@ -8,6 +8,7 @@
 
 #define QUIET_MS 200		/* nothing is under way any more: within a machine a packet takes microseconds */
 #define AT_ONCE 32		/* packets between two looks, far below what a queue holds */
+#define TRIES 3
 #define SPORT 40000
 #define PASS_SHIFT 28
 
@@ -41,7 +42,7 @@ static bool is_due(const struct bh_probe *probe, enum bh_proof_pass pass)
 /* Each try is another flow. */
 static void pass_run(struct pass *pass)
 {
-	for (uint16_t attempt = 0; attempt < 2; attempt++) {
+	for (uint16_t attempt = 0; attempt < TRIES; attempt++) {
 		size_t sent = 0;
 
 		for (size_t i = 0; i < pass->p->probes.n; i++) {
@@ -49,7 +50,7 @@ static void pass_run(struct pass *pass)
 
 			if (attempt > 0 && (probe->heard[pass->pass] || !is_due(probe, pass->pass)))
 				continue;
-			stage_send(pass->stage, probe, (uint16_t)(SPORT + 2 * pass->pass + attempt), (uint32_t)pass->pass << PASS_SHIFT | (uint32_t)i);
+			stage_send(pass->stage, probe, (uint16_t)(SPORT + TRIES * pass->pass + attempt), (uint32_t)pass->pass << PASS_SHIFT | (uint32_t)i);
 			if (++sent % AT_ONCE == 0)
 				stage_hear(pass->stage, on_heard, pass);
 		}
