@@ -143,13 +143,6 @@ static json_t *published_json(const struct bh_published *p)
 		json_string(bh_port_text(&inside, text)));
 }
 
-static json_t *addr_json(const struct bh_addr *a)
-{
-	char text[BH_ADDR_TEXT];
-
-	return a->family ? json_string(bh_addr_text(a, text)) : json_null();
-}
-
 /* The last row says who. */
 static void dropped_by(const json_t *besides, struct outcome *o)
 {
@@ -173,64 +166,11 @@ json_t *explain_way_json(const struct explain *x, const struct explain_way *w, e
 		dropped_by(besides, &o);
 	rule = !w->own && v->why == BH_WHY_RULE ? explain_rule(x, v->rule) : json_null();
 	*ret_verdict = o.verdict;
-	return json_pack("{s:o, s:s?, s:o, s:s?, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "from", addr_json(&w->q.from), "from_interface", w->q.from_dev, "to",
-		addr_json(&w->q.to), "to_interface", w->q.to_dev, "from_zone", bh_json_text(bh_party_zone(x->judge, &v->from)), "to_zone",
+	return json_pack("{s:o, s:s?, s:o, s:s?, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "from", explain_addr(&w->q.from), "from_interface", w->q.from_dev, "to",
+		explain_addr(&w->q.to), "to_interface", w->q.to_dev, "from_zone", bh_json_text(bh_party_zone(x->judge, &v->from)), "to_zone",
 		bh_json_text(bh_party_zone(x->judge, &v->to)), "verdict", verdicts[o.verdict], "reason", o.reason, "class",
 		o.verdict == EXPLAIN_ACCEPT || drops ? json_null() : json_string(class_of(x, v)), "rule", rule, "published", published_json(v->published),
 		"elements", elements, "besides", besides ? besides : json_array());
-}
-
-/* ---- without a port: all that is open */
-
-static json_t *opening_json(const struct explain *x, const struct bh_opening *o)
-{
-	char text[BH_PORT_TEXT];
-
-	return json_pack("{s:s, s:o, s:b}", "ports", o->all ? "any" : bh_port_text(&o->port, text), "source",
-		explain_place(&x->policy->allow.v[o->rule].loc), "resolver", o->dns);
-}
-
-/* What of the published ports of this host FROM may open. */
-static int published_open(const struct explain *x, const struct bh_party *from, json_t *list)
-{
-	bh_vec_foreach(m, &x->round->placement->members)
-		bh_vec_foreach(p, &m->container->published) {
-			const struct bh_party to = {.inst = m->inst, .member = m};
-			const struct bh_question q = {.proto = p->proto, .port = p->container_port};
-			const struct bh_judgement v = bh_judge_parties(x->judge, &q, from, &to);
-			char addr[BH_ADDR_TEXT], text[BH_PORT_TEXT];
-			struct bh_port port = {.proto = p->proto, .first = p->host_port, .last = p->host_port};
-
-			if (v.why == BH_WHY_RULE && json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "address", bh_addr_text(&p->host, addr),
-				"port", bh_port_text(&port, text), "container", bh_json_text(bh_party_name(x->judge, &to)), "source",
-				explain_place(&x->policy->allow.v[v.rule].loc))) < 0)
-				return -ENOMEM;
-		}
-	return 0;
-}
-
-static json_t *open_json(const struct explain *x, const struct explain_way *w, bool *ret_all)
-{
-	struct bh_openings open = {0};
-	json_t *list = json_array(), *published = json_array();
-	int r = bh_judge_open(x->judge, &w->v.from, &w->v.to, &w->q.to, &open);
-
-	*ret_all = w->own || w->v.why == BH_WHY_NOT_OURS;
-	bh_vec_foreach(o, &open.v) {
-		*ret_all = *ret_all || o->all;
-		if (r == 0 && json_array_append_new(list, opening_json(x, o)) < 0)
-			r = -ENOMEM;
-	}
-	bh_vec_clear(&open.v);
-	if (r == 0 && is_builtin(x, &w->v.to, BH_BUILTIN_HOST) && w->v.from.inst != BH_NOBODY)
-		r = published_open(x, &w->v.from, published);
-	if (r == 0)
-		return json_pack("{s:o, s:o, s:s?, s:s?, s:o, s:o, s:b, s:o, s:o}", "from", addr_json(&w->q.from), "to", addr_json(&w->q.to), "from_interface",
-			w->q.from_dev, "to_interface", w->q.to_dev, "from_zone", bh_json_text(bh_party_zone(x->judge, &w->v.from)), "to_zone",
-			bh_json_text(bh_party_zone(x->judge, &w->v.to)), "all", *ret_all, "open", list, "published", published);
-	json_decref(list);
-	json_decref(published);
-	return NULL;
 }
 
 /* ---- the whole answer */
@@ -298,7 +238,7 @@ static int ways_json(const struct explain *x, const struct explain_ways *ways, j
 	bh_vec_foreach(w, &ways->v) {
 		enum explain_verdict v = EXPLAIN_DENY;
 		bool all = false;
-		json_t *row = x->proto ? explain_way_json(x, w, &v) : open_json(x, w, &all);
+		json_t *row = x->proto ? explain_way_json(x, w, &v) : explain_open_json(x, w, &all);
 
 		if (!x->proto)
 			v = all ? EXPLAIN_ACCEPT : w->v.mode == BH_MODE_AUDIT ? EXPLAIN_AUDIT : EXPLAIN_DENY;

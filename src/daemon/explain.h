@@ -42,6 +42,8 @@ json_t *explain_who_json(const struct explain *x, const struct explain_who *w);
 
 /* "bulkhead.yaml:9" */
 json_t *explain_place(const struct bh_loc *loc);
+/* "10.0.0.2", null for family 0 */
+json_t *explain_addr(const struct bh_addr *a);
 /* A rule of `allow`: {"source", "from", "to", "ports"}. */
 json_t *explain_rule(const struct explain *x, size_t rule);
 
@@ -65,6 +67,8 @@ enum explain_verdict {
 /* One way with its verdict, the elements in the kernel and what others' rules do. NULL for no memory. */
 json_t *explain_way_json(const struct explain *x, const struct explain_way *w, enum explain_verdict *ret_verdict);
 
+/* What is open on one way, whatever the port. *RET_ALL: everything. NULL for no memory. */
+json_t *explain_open_json(const struct explain *x, const struct explain_way *w, bool *ret_all);
 /* What others' rules do with what bulkhead lets pass: [{"where", "does", "text"}]. *RET_DROPS: they drop it for sure. NULL for no memory. */
 json_t *explain_besides(const struct explain *x, const struct explain_way *w, bool *ret_drops);
 
