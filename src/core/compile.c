@@ -22,8 +22,6 @@ static int modes_file(struct compiler *c)
 	if (c->in->policy->mode != BH_MODE_AUDIT)
 		return 0;
 	r = put_verdict(c->inet, "modes", &file, BH_ACCEPT, NULL);
-	if (r == 0)
-		r = put(c->inet, "audit", &file);
 	return r < 0 ? r : put_verdict(c->bridge, "modes", &file, BH_ACCEPT, NULL);
 }
 

@@ -46,7 +46,6 @@ static const struct skel_set sets[] = {
 	{.name = "dns6", .key = {BH_IP6_SADDR}},
 	{.name = "from_zone", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
 	{.name = "modes", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT},
-	{.name = "audit", .key = {BH_PRIORITY}},
 	{.name = "held", .key = {BH_PRIORITY}},
 	{.name = "drops4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_COUNTER},
 	{.name = "drops6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_COUNTER},
@@ -168,8 +167,7 @@ static const struct skel_chain silent[] = {
 	RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead " class " ")), \
 	RULE(GOTO(then))
 
-/* How a packet is denied. In modes 0 is the file, others the zone that answers; accept is audit. `audit` has 0 when the file is: where only that counts, since
- * the kernel takes every verdict of a map for possible, and refuses a way of more than 16 chains. */
+/* How a packet is denied. In modes 0 is the file, others the zone that answers; accept is audit. */
 static const struct skel_chain denials[] = {
 	CHAIN("act",
 		RULE(VMAP("modes", BH_PRIORITY)),
@@ -178,7 +176,7 @@ static const struct skel_chain denials[] = {
 		RULE(GOTO("refuse"))),
 	CHAIN("act_silent",
 		RULE(SCRATCH(0)),
-		RULE(IN("audit", BH_PRIORITY), ACCEPT),
+		RULE(VMAP("modes", BH_PRIORITY)),
 		RULE(IN("drops4", BH_IIFNAME, BH_IP_SADDR)),
 		RULE(IN("drops6", BH_IIFNAME, BH_IP6_SADDR)),
 		RULE(DROP)),
@@ -208,7 +206,7 @@ static const struct skel_chain denials[] = {
 		RULE(COUNT("denied_noise")),
 		RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead noise ")),
 		RULE(SCRATCH(0)),
-		RULE(IN("audit", BH_PRIORITY), ACCEPT),
+		RULE(VMAP("modes", BH_PRIORITY)),
 		RULE(DROP)),
 	/* Limits hold in zones under audit too */
 	CHAIN("deny_limit",

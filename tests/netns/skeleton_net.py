@@ -144,8 +144,7 @@ class Net(wires.Wires):
 
     def audit(self, on):
         verb, data = ("add", ": accept") if on else ("delete", "")
-        self.nft("host", "".join(f"{verb} element {f} bulkhead modes {{ 0 {data} }}\n" for f in ("inet", "bridge")) +
-                 f"{verb} element inet bulkhead audit {{ 0 }}\n")
+        self.nft("host", "".join(f"{verb} element {f} bulkhead modes {{ 0 {data} }}\n" for f in ("inet", "bridge")))
 
     def forget(self):
         """What neighbours and bridges learned from frames by hand."""

@@ -95,7 +95,7 @@ class Net(W.Wires):
 
     def audit(self):
         self.load()
-        self.nft("host", "".join(f"add element {f} bulkhead modes {{ 0 : accept }}\n" for f in TABLES) + "add element inet bulkhead audit { 0 }\n")
+        self.nft("host", "".join(f"add element {f} bulkhead modes {{ 0 : accept }}\n" for f in TABLES))
 
     def denied(self):
         c = self.counters("host")
