@@ -41,6 +41,10 @@ void bh_closep(int *fd);			/* close(2) for _cleanup_(), -1 is nothing; keeps err
 
 int bh_vec_reserve_(void *v, size_t *cap, size_t want, size_t item_size);
 
+/* Room for N items and no more, in a vector that has less: for what is kept long and does not grow. 0 or -ENOMEM. */
+int bh_vec_exact_(void *v, size_t *cap, size_t n, size_t item_size);
+#define bh_vec_exact(vec, n_) bh_vec_exact_(&(vec)->v, &(vec)->cap, (n_), sizeof(*(vec)->v))
+
 /* Appends ITEM. 0, or -ENOMEM with the vector unchanged (ITEM is still the caller's). */
 #define bh_vec_push(vec, item)                                                                     \
 	({                                                                                         \

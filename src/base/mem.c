@@ -21,14 +21,21 @@ void bh_closep(int *fd)
 
 int bh_vec_reserve_(void *vec_v, size_t *cap, size_t want, size_t item_size)
 {
-	size_t n = *cap ? *cap : 4, bytes;
-	void *old, *p;
+	size_t n = *cap ? *cap : 4;
 
-	if (want <= *cap)
-		return 0;
 	while (n < want)
 		if (__builtin_mul_overflow(n, 2, &n))
 			return -ENOMEM;
+	return bh_vec_exact_(vec_v, cap, want <= *cap ? want : n, item_size);
+}
+
+int bh_vec_exact_(void *vec_v, size_t *cap, size_t n, size_t item_size)
+{
+	size_t bytes;
+	void *old, *p;
+
+	if (n <= *cap)
+		return 0;
 	if (__builtin_mul_overflow(n, item_size, &bytes))
 		return -ENOMEM;
 	memcpy(&old, vec_v, sizeof(old));	/* the array's element type is the caller's */

@@ -100,8 +100,12 @@ bool place_is_listed(const struct bh_container *c)
 	return false;
 }
 
+#define MORE 8	/* members that come while the placement is moved on */
+
 static int members_list(const struct placer *p)
 {
+	if (bh_vec_exact(&p->out->members, p->inventory->containers.n + MORE) < 0)
+		return -ENOMEM;
 	bh_vec_foreach(c, &p->inventory->containers) {
 		struct bh_member *m;
 

@@ -50,6 +50,8 @@ static int attach_endpoints(const struct placer *p, struct bh_member *m)
 	_cleanup_buf_ struct bh_buf text = {0};
 	size_t outside = 0;
 
+	if (bh_vec_exact(&m->attachments, m->container->endpoints.n) < 0)
+		return -ENOMEM;
 	bh_vec_foreach(e, &m->container->endpoints) {
 		const struct bh_network *n = bh_inventory_network(p->inventory, e->network_id);
 		_cleanup_buf_ struct bh_buf why = {0};

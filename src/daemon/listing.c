@@ -140,7 +140,7 @@ int bh_source_listed(struct bh_source *s, const struct bh_inventory *now, bool *
 	if (containers_read(&l, known, now) < 0 || networks_read(&l, known, now) < 0)
 		return -ENOMEM;
 	/* what is borrowed from the array has its own copy of it: it may move */
-	if (bh_vec_reserve_(&known->containers.v, &known->containers.cap, known->containers.n + l.fresh, sizeof(*known->containers.v)) < 0 ||
+	if (bh_vec_exact(&known->containers, known->containers.n + l.fresh) < 0 ||
 		bh_grave_dig(s->manager, l.graves) < 0)
 		return -ENOMEM;
 	changed = containers_take(s->manager, known, &l);

@@ -262,6 +262,25 @@ static void look_at_host(struct bh_manager *m)
 		bh_manager_host_changed(m);
 }
 
+static void look_at_shape(struct bh_manager *m)
+{
+	_cleanup_(bh_shape_freep) struct bh_shape *now = NULL;
+
+	if (m->seen.shape && m->tc->ops->observe(m->tc, &now, NULL) == 0 && bh_shape_equal(now, m->seen.shape))
+		return;
+	bh_shape_free(m->seen.shape);
+	m->seen.shape = NULL;
+	bh_manager_dirty(m);
+}
+
+/* Whether everything is read, and made from scratch. */
+static bool is_whole_poll(const struct bh_manager *m)
+{
+	bool owned = m->seen.as_wanted && bh_seen_ruleset(m) && bh_owner_holds(bh_seen_ruleset(m));
+
+	return m->polls % (owned ? OWNED_POLLS : 2) == 0;
+}
+
 static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct bh_manager *m = userdata;
@@ -273,18 +292,18 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 	bh_features_look(&m->features);
 	/* All but the host tells by itself; that it did is looked at less often. In tables that are ours nobody else can change anything. */
 	m->polls++;
-	if (m->polls % OWNED_POLLS == 0 || (m->polls % 2 == 0 && !(m->seen.as_wanted && bh_seen_ruleset(m) && bh_owner_holds(bh_seen_ruleset(m)))))
-		bh_seen_forget_ruleset(&m->seen);
-	if (m->polls % 2 == 0) {
-		bh_shape_free(m->seen.shape);
-		m->seen.shape = NULL;
+	if (is_whole_poll(m)) {
+		bh_seen_clear(&m->seen);
 		bh_manager_host_changed(m);
-		(void)malloc_trim(0);	/* what a burst left in the heap's holes */
-	} else if (no_br_netfilter != m->features.no_br_netfilter || m->failures > 0) {
+	} else if (no_br_netfilter != m->features.no_br_netfilter || m->failures > 0 || bh_resolvers_moved(m)) {
 		bh_manager_host_changed(m);
 	} else {
 		look_at_host(m);
+		if (m->polls % 2 == 0)
+			look_at_shape(m);
 	}
+	if (m->polls % 2 == 0)
+		(void)malloc_trim(0);	/* what a burst left in the heap's holes */
 	return 0;
 }
 

@@ -484,6 +484,8 @@ void bh_handle_waiting(struct bh_manager *m, int r);
 
 /* resolvers.c: adds the resolvers to m->seen.host, and watches the files that say which. 0 or -ENOMEM. */
 int bh_resolvers_add(struct bh_manager *m);
+/* Whether they are not what they were when they were added, as far as that can be read; watches the files that could not be. */
+bool bh_resolvers_moved(struct bh_manager *m);
 /* Whether one is there only for containers that were started with it, and goes with them: m->seen.host is old as soon as they do. */
 bool bh_resolvers_linger(const struct bh_manager *m);
 /* The host's as Docker reads them: PATH's (resolv.conf(5)); RESOLVED_PATH's where PATH has systemd-resolved's stub alone; never loopback;

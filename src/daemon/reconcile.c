@@ -63,7 +63,7 @@ static int inventory_add(struct bh_inventory *to, const struct bh_inventory *fro
 	}
 	if (from->containers.n == 0)
 		return 0;
-	if (bh_vec_reserve_(&to->containers.v, &to->containers.cap, n + from->containers.n, sizeof(*to->containers.v)) < 0)
+	if (bh_vec_exact(&to->containers, n + from->containers.n + 8) < 0)	/* some come while the round is moved on */
 		return -ENOMEM;
 	memcpy(&to->containers.v[n], from->containers.v, from->containers.n * sizeof(*from->containers.v));
 	to->containers.n += from->containers.n;

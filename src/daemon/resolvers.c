@@ -204,6 +204,23 @@ bool bh_resolvers_linger(const struct bh_manager *m)
 	return false;
 }
 
+bool bh_resolvers_moved(struct bh_manager *m)
+{
+	struct bh_addrs now = {0};
+	bool moved = false;
+	size_t given = 0;
+
+	watch(m);
+	(void)current(m, &now);	/* as far as they can be read, as they are taken over */
+	bh_vec_foreach(k, &m->resolvers) {
+		given += !k->left;
+		moved = moved || (!k->left && !bh_addrs_have(&now, &k->addr));
+	}
+	moved = moved || given != now.v.n;
+	bh_vec_clear(&now.v);
+	return moved;
+}
+
 int bh_resolvers_add(struct bh_manager *m)
 {
 	struct bh_addrs now = {0};

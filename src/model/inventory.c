@@ -72,10 +72,10 @@ void bh_inventory_free(struct bh_inventory *i)
 /* Copies a vector of plain values. */
 #define VALUES_COPY(dst, src)                                                                      \
 	({                                                                                         \
-		int copy_r_ = 0;                                                                   \
+		int copy_r_ = bh_vec_exact(dst, (src)->n);                                         \
 		bh_vec_foreach(item_, src)                                                         \
-			if ((copy_r_ = bh_vec_push(dst, *item_)) < 0)                              \
-				break;                                                             \
+			if (copy_r_ == 0)                                                          \
+				copy_r_ = bh_vec_push(dst, *item_);                                \
 		copy_r_;                                                                           \
 	})
 
@@ -108,9 +108,9 @@ static int label_copy(struct bh_label *dst, const struct bh_label *src)
 /* Copies a vector of owning values: each destination is in the vector before it is filled, so a failure leaks nothing. */
 #define OWNERS_COPY(dst, src, copy)                                                                \
 	({                                                                                         \
-		int copy_r_ = 0;                                                                   \
+		int copy_r_ = bh_vec_exact(dst, (src)->n);                                         \
 		bh_vec_foreach(item_, src) {                                                       \
-			__typeof__((dst)->v[0]) *new_ = bh_vec_add(dst);                               \
+			__typeof__((dst)->v[0]) *new_ = copy_r_ == 0 ? bh_vec_add(dst) : NULL;         \
 			copy_r_ = new_ ? copy(new_, item_) : -ENOMEM;                              \
 			if (copy_r_ < 0)                                                           \
 				break;                                                             \

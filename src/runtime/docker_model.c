@@ -121,7 +121,6 @@ static int want_image(struct bh_docker_model *m, const char *id)
 static void container_free(struct bh_docker_container *c)
 {
 	bh_container_clear(&c->base);
-	bh_container_clear(&c->told);
 	free(c);
 }
 
@@ -263,7 +262,7 @@ static void sweep_containers(struct bh_docker_model *m, uint64_t seq)
 	for (size_t i = 0; i < m->containers.n; i++) {
 		struct bh_docker_container *c = m->containers.v[i];
 
-		if (c->base.id || c->told.id || c->marked || c->busy || c->confirm_at || c->dying || c->seen >= seq)
+		if (c->base.id || c->told || c->marked || c->busy || c->confirm_at || c->dying || c->seen >= seq)
 			m->containers.v[kept++] = c;
 		else
 			container_free(c);
@@ -371,16 +370,42 @@ bool bh_docker_model_mark_bridge(struct bh_docker_model *m, const char *bridge)
 	return found;
 }
 
-/* Tells of every container that is in one state of a network or the other. */
-static int tell_attached(struct bh_docker_model *m, const struct bh_docker_network *net)
+static bool same_endpoint(const struct bh_endpoint *a, const struct bh_endpoint *b)
 {
+	if (!bh_streq(a->id, b->id) || !bh_streq(a->network_id, b->network_id) || a->has_mac != b->has_mac ||
+		memcmp(&a->mac, &b->mac, sizeof(a->mac)) != 0 || a->addrs.n != b->addrs.n)
+		return false;
+	for (size_t i = 0; i < a->addrs.n; i++)
+		if (bh_addr_cmp(&a->addrs.v[i], &b->addrs.v[i]) != 0)
+			return false;
+	return true;
+}
+
+static int tell_attached(struct bh_docker_model *m, const struct bh_docker_attachment *a)
+{
+	struct bh_docker_container *c = bh_docker_model_container(m, a->container);
+
+	return c ? bh_docker_model_tell(m, c) : 0;
+}
+
+/* Tells of every container that is otherwise in two states of a network: of a thousand that are in it, one came. */
+static int tell_moved(struct bh_docker_model *m, const struct bh_docker_network *old, const struct bh_docker_network *now)
+{
+	bool all = old->flawed != now->flawed || !bh_streq(old->network.driver, now->network.driver);
+	size_t i = 0, j = 0;
 	int r = 0;
 
-	bh_vec_foreach(a, &net->attachments) {
-		struct bh_docker_container *c = bh_docker_model_container(m, a->container);
+	while (r == 0 && (i < old->attachments.n || j < now->attachments.n)) {
+		const struct bh_docker_attachment *a = i < old->attachments.n ? &old->attachments.v[i] : NULL;
+		const struct bh_docker_attachment *b = j < now->attachments.n ? &now->attachments.v[j] : NULL;
+		int c = !a ? 1 : !b ? -1 : strcmp(a->container, b->container);
 
-		if (c && r == 0)
-			r = bh_docker_model_tell(m, c);
+		i += c <= 0;
+		j += c >= 0;
+		if (c != 0)
+			r = tell_attached(m, c < 0 ? a : b);
+		else if (all || !same_endpoint(&a->endpoint, &b->endpoint))
+			r = tell_attached(m, b);
 	}
 	return r;
 }
@@ -473,9 +498,7 @@ int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const c
 	if (r == 0)
 		r = mark_unknown(m, &n->base);
 	if (r == 0)
-		r = tell_attached(m, &old);
-	if (r == 0)
-		r = tell_attached(m, &n->base);
+		r = tell_moved(m, &old, &n->base);
 	if (r == 0)
 		r = bh_docker_model_tell_builds(m);
 	r2 = bh_docker_model_tell_network(m, n);

@@ -37,7 +37,7 @@ struct bh_docker_container {
 	bool inspected, inspect_asked;	/* known; asked for since the last start or full list */
 	bool marked, busy;		/* to be looked at; being looked at */
 	uint64_t confirm_at;		/* when to look a second time; 0: not */
-	struct bh_container told;	/* id NULL: not told */
+	uint64_t told;			/* the sum of what was told last (docker_tell.c); 0: nothing */
 };
 
 struct bh_docker_net {

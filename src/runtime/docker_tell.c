@@ -106,17 +106,74 @@ static bool container_is_ready(const struct bh_docker_model *m, const struct bh_
 	return !image || image->state != BH_IMAGE_WANTED;
 }
 
+/* FNV-1a. With its NUL, so that no two lists of strings are one. */
+static uint64_t sum_bytes(uint64_t sum, const void *p, size_t n)
+{
+	for (const unsigned char *b = p; n > 0; b++, n--)
+		sum = (sum ^ *b) * 0x100000001b3u;
+	return sum;
+}
+
+static uint64_t sum_text(uint64_t sum, const char *s)
+{
+	return s ? sum_bytes(sum, s, strlen(s) + 1) : sum_bytes(sum, "\xff", 1);
+}
+
+static uint64_t sum_number(uint64_t sum, uint64_t n)
+{
+	return sum_bytes(sum, &n, sizeof(n));
+}
+
+static uint64_t sum_labels(uint64_t sum, const struct bh_label *v, size_t n)
+{
+	sum = sum_number(sum, n);
+	for (size_t i = 0; i < n; i++)
+		sum = sum_text(sum_text(sum, v[i].key), v[i].value);
+	return sum;
+}
+
+static uint64_t sum_addr(uint64_t sum, const struct bh_addr *a)
+{
+	return sum_bytes(sum_number(sum, a->family), a->b, bh_addr_size(a));
+}
+
+/* Of all that bh_container_equal() looks at. Two that fall together hide a change until the next full listing, which tells everything. */
+static uint64_t container_sum(const struct bh_container *c)
+{
+	const char *const texts[] = {c->id, c->name, c->image, c->image_id, c->netns_owner, c->flaw};
+	uint64_t sum = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(texts); i++)
+		sum = sum_text(sum, texts[i]);
+	sum = sum_number(sum, (uint64_t)c->kind << 48 | (uint64_t)c->state << 40 | (uint64_t)c->netmode << 32 | (uint32_t)c->pid);
+	sum = sum_labels(sum, c->labels.v, c->labels.n);
+	sum = sum_labels(sum, c->image_labels.v, c->image_labels.n);
+	sum = sum_number(sum, c->endpoints.n);
+	bh_vec_foreach(e, &c->endpoints) {
+		sum = sum_text(sum_text(sum, e->id), e->network_id);
+		sum = sum_bytes(sum_number(sum, e->has_mac), e->mac.b, sizeof(e->mac.b));
+		sum = sum_number(sum, e->addrs.n);
+		bh_vec_foreach(a, &e->addrs)
+			sum = sum_addr(sum, a);
+	}
+	sum = sum_number(sum, c->published.n);
+	bh_vec_foreach(p, &c->published)
+		sum = sum_addr(sum_number(sum, (uint64_t)p->proto << 32 | (uint64_t)p->host_port << 16 | p->container_port), &p->host);
+	return sum ? sum : 1;
+}
+
 int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *c)
 {
 	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_GONE, .id = c->id};
 	struct bh_container now = {0};
+	uint64_t sum;
 	int r;
 
 	if (m->quiet)
 		return 0;
 	if (!c->base.id) {
-		if (c->told.id) {
-			bh_container_clear(&c->told);
+		if (c->told) {
+			c->told = 0;
 			m->fn(m->userdata, &msg);
 		}
 		return 0;
@@ -126,14 +183,13 @@ int bh_docker_model_tell(struct bh_docker_model *m, struct bh_docker_container *
 	r = container_compose(m, c, &now);
 	if (r < 0)
 		return r;
-	if (bh_container_equal(&now, &c->told)) {
-		bh_container_clear(&now);
-		return 0;
+	sum = container_sum(&now);
+	if (sum != c->told) {
+		c->told = sum;
+		msg = (struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_CONTAINER, .container = &now};
+		m->fn(m->userdata, &msg);
 	}
-	bh_container_clear(&c->told);
-	c->told = now;
-	msg = (struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_CONTAINER, .container = &c->told};
-	m->fn(m->userdata, &msg);
+	bh_container_clear(&now);
 	return 0;
 }
 
@@ -164,8 +220,9 @@ int bh_docker_model_tell_network(struct bh_docker_model *m, struct bh_docker_net
 	return 0;
 }
 
-/* The inventory of all that can be told, by structure copies of what the objects will remember as told. */
-static int snapshot_build(struct bh_docker_model *m, struct bh_inventory *ret)
+/* The inventory of all that can be told: networks by structure copies of what the objects will remember as told, then the first *RET_OWN
+ * containers, then builds by structure copies. */
+static int snapshot_build(struct bh_docker_model *m, struct bh_inventory *ret, size_t *ret_own)
 {
 	for (size_t i = 0; i < m->networks.n; i++) {
 		struct bh_docker_net *n = m->networks.v[i];
@@ -178,12 +235,19 @@ static int snapshot_build(struct bh_docker_model *m, struct bh_inventory *ret)
 	}
 	for (size_t i = 0; i < m->containers.n; i++) {
 		struct bh_docker_container *c = m->containers.v[i];
+		struct bh_container now = {0};
 
-		bh_container_clear(&c->told);
+		c->told = 0;
 		if (!container_is_ready(m, c))
 			continue;
-		if (container_compose(m, c, &c->told) < 0 || bh_vec_push(&ret->containers, c->told) < 0)
+		if (container_compose(m, c, &now) < 0)
 			return -ENOMEM;
+		if (bh_vec_push(&ret->containers, now) < 0) {
+			bh_container_clear(&now);
+			return -ENOMEM;
+		}
+		c->told = container_sum(&now);
+		*ret_own = ret->containers.n;
 	}
 	return bh_docker_model_snapshot_builds(m, ret);
 }
@@ -192,13 +256,15 @@ int bh_docker_model_snapshot(struct bh_docker_model *m)
 {
 	struct bh_inventory inventory = {0};
 	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_SNAPSHOT, .inventory = &inventory};
-	int r = snapshot_build(m, &inventory);
+	size_t own = 0;
+	int r = snapshot_build(m, &inventory, &own);
 
 	if (r == 0) {
 		m->quiet = false;
 		m->fn(m->userdata, &msg);
 	}
-	/* what is in it belongs to the objects */
+	for (size_t i = 0; i < own; i++)
+		bh_container_clear(&inventory.containers.v[i]);
 	bh_vec_clear(&inventory.networks);
 	bh_vec_clear(&inventory.containers);
 	return r;
