@@ -38,7 +38,7 @@ struct bh_shift {
 void bh_shift_clear(struct bh_shift *s);
 
 /* 0 done. 1 refused, with nothing changed: more than SHIFT_MAX changes; a container with published ports, a cap, a limit on its connections or
- * a prefix that it forwards; one that shares a namespace; a value of a family that comes or goes; an address that two hold.
+ * a prefix that it forwards; one that shares a namespace; a value of a family that comes or goes; an address that two hold; anybody in quarantine by hand.
  * -ENOMEM: the round is of no use any more (its memory is). */
 int bh_shift(const struct bh_shift_input *in, struct bh_shift *ret);
 

@@ -316,7 +316,7 @@ static bool foreign_stay(const struct bh_shift_input *in)
 
 int shift_check(struct shifter *s)
 {
-	int r = is_shared(s) || !foreign_stay(s->in) ? 1 : 0;
+	int r = s->in->memory->held.n > 0 || is_shared(s) || !foreign_stay(s->in) ? 1 : 0;
 
 	bh_vec_foreach(c, &s->changes)
 		if (r == 0 && c->member != SIZE_MAX)

@@ -62,7 +62,6 @@ static void changed(struct bh_manager *m)
 	if (take_effect(m) < 0)
 		bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "out of memory");
 	keep(m);
-	m->news.whole = true;	/* nothing of the last round may be moved on */
 	bh_manager_run(m);
 }
 

@@ -192,6 +192,12 @@ static void failed(struct bh_manager *m, const struct bh_error *err, int r)
 
 void bh_manager_run(struct bh_manager *m)
 {
+	m->news.whole = true;
+	bh_manager_run_due(m);
+}
+
+void bh_manager_run_due(struct bh_manager *m)
+{
 	struct bh_error err = {0};
 	int r = bh_reconcile(m, &err);
 
@@ -231,7 +237,7 @@ void bh_manager_run(struct bh_manager *m)
 static int on_dirty(sd_event_source *source, void *userdata)
 {
 	(void)source;
-	bh_manager_run(userdata);
+	bh_manager_run_due(userdata);
 	return 0;
 }
 

@@ -287,8 +287,10 @@ static inline uint64_t bh_now_usec(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* The whole look, now. Called by the loop, and once before the loop so that the kernel is closed before a runtime is asked. */
+/* The whole look, now: whatever may have changed. Once before the loop, so that the kernel is closed before a runtime is asked. */
 void bh_manager_run(struct bh_manager *m);
+/* The look that is due, by what was marked. Called by the loop. */
+void bh_manager_run_due(struct bh_manager *m);
 
 /* Whether any runtime has given a snapshot. */
 bool bh_manager_heard(const struct bh_manager *m);

@@ -221,7 +221,7 @@ static void tell_one(struct fixture *f, const struct bh_inventory *of, bool here
 	if (here)
 		msg = (struct bh_runtime_msg){ .kind = BH_RUNTIME_MSG_CONTAINER, .container = c };
 	bh_fake_runtime_push(f->docker->runtime, &msg);
-	bh_manager_run(f->m);
+	bh_manager_run_due(f->m);
 }
 
 static void test_every_allocation_of_a_step(void **state)
@@ -269,11 +269,35 @@ static void test_every_allocation_of_a_step(void **state)
 	bh_inventory_free(all);
 }
 
+/* What the runtimes have nothing to do with is no step. */
+static void test_what_is_said_by_hand_is_no_step(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *before = NULL, *quarantined = NULL, *again = NULL, *after = NULL;
+
+	tell(f, f->many);
+	assert_true(f->m->round.lean);
+	before = held(f);
+	assert_int_equal(bh_strv_push(&f->m->memory.held, f->many->containers.v[1].id), 0);
+	bh_manager_run(f->m);
+	quarantined = held(f);
+	assert_false(same(before, quarantined));
+	tell_one(f, f->many, false);
+	tell_one(f, f->many, true);
+	again = held(f);
+	assert_true(same(again, quarantined));
+	bh_strv_clear(&f->m->memory.held);
+	bh_manager_run(f->m);
+	after = held(f);
+	assert_true(same(before, after));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_every_allocation_of_a_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_allocation_of_a_step, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_said_by_hand_is_no_step, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
