@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 40 s
+# takes: 50 s
 """bulkhead prove: it agrees with a rule set that is whole, and finds one that somebody broke by hand, whichever way. Simulated containers.
 
 A broken rule set is repaired as soon as the daemon looks. So it is stopped (SIGSTOP) until `prove` has read the kernel and asks for the policy."""
@@ -191,6 +191,23 @@ class Prove(unittest.TestCase):
         self.assertRegex(out, r"(?m)^from +to +port +over +expected +measured +rule$")
         self.assertRegex(out, r"(?m)^web +db +udp/\d+, icmp +both +deny +arrived +-$")
         self.assertFalse([x for x in out.splitlines() if len(x) > 80 or x != x.rstrip()])
+
+    def test_9b_by_hand(self):
+        """Quarantine, a rule for a time, and a lockdown are policy, too."""
+        cli = self.daemon.cli
+        for args in (("quarantine", "web1"), ("allow", "--for", "1h", "db", "web", "tcp/7777")):
+            cli(*args, check=True)
+        doc = json.loads(cli("prove", "--json").stdout)
+        self.assertEqual((doc["agree"], doc["disagreements"]), (True, []))
+        timed = next(n for n in self.host.table("inet") if n.startswith("ports_t"))
+        rows = self.wrong("nft", "flush", "map", "inet", "bulkhead", timed)
+        self.assertEqual({k: (r["expected"], r["measured"], r["source"]) for k, r in rows.items()},
+                         {("db", "web", "tcp/7777"): ("accept", "did not arrive", "by hand")})
+        cli("lockdown", check=True)
+        doc = json.loads(cli("prove", "--json").stdout)
+        self.assertEqual((doc["agree"], doc["audited"], doc["disagreements"]), (True, 0, []))
+        cli("unlock", check=True)
+        cli("release", "web1", check=True)
 
 
 class Errors(unittest.TestCase):
