@@ -4,9 +4,29 @@
 #define TESTS_NFT_MESSAGES_H
 
 #include "../../src/nft/attr.h"
+#include "../../src/nft/foreign.h"
 #include "../../src/nft/internal.h"
 
 #include <string.h>
+
+/* The same rule as another program's. */
+static inline void nft_foreign_message(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *tb[NFTA_RULE_MAX + 1];
+	struct nft_foreign_sets none = {0};
+	struct bh_foreign_rule rule = {0};
+
+	if (nft_attr_message(nlh, tb, NFTA_RULE_MAX) < 0)
+		return;
+	(void)nft_foreign_rule(tb[NFTA_RULE_EXPRESSIONS], &none, &rule);
+	bh_vec_foreach(c, &rule.conds) {
+		if (c->len > sizeof(c->value.b))
+			__builtin_trap();
+		bh_foreign_cond_clear(c);
+	}
+	bh_vec_clear(&rule.conds);
+	free(rule.chain);
+}
 
 static inline void nft_message(const struct nlmsghdr *nlh, struct nft_seen_sets *sets, struct bh_chain *chain)
 {
@@ -31,6 +51,7 @@ static inline void nft_message(const struct nlmsghdr *nlh, struct nft_seen_sets 
 		return;
 	case NFT_MSG_NEWRULE:
 		(void)nft_rule_chain(nlh);
+		nft_foreign_message(nlh);
 		nft_seen_sets_sort(sets);
 		rule = bh_vec_add(&chain->rules);
 		if (rule)
