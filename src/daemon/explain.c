@@ -65,7 +65,7 @@ static void by_rules(const struct explain *x, const struct explain_way *w, struc
 	enum explain_verdict denied = v->mode == BH_MODE_AUDIT ? EXPLAIN_AUDIT : EXPLAIN_DENY;
 	const char *but = denied == EXPLAIN_AUDIT ? "; in audit it passes and is logged" : "";
 	const char *from = bh_party_zone(x->judge, &v->from), *to = bh_party_zone(x->judge, &v->to);
-	char text[BH_PORT_TEXT];
+	char text[BH_PORT_TEXT], place[BH_EXPLAIN_PLACE];
 
 	if (w->own) {
 		say(o, EXPLAIN_ACCEPT, "both are in one network namespace: bulkhead never sees it");
@@ -76,7 +76,7 @@ static void by_rules(const struct explain *x, const struct explain_way *w, struc
 		say(o, EXPLAIN_ACCEPT, "no container at either end that bulkhead enforces on: it does not decide about this");
 		return;
 	case BH_WHY_RULE:
-		say(o, EXPLAIN_ACCEPT, "%s:%u opens it%s", x->policy->allow.v[v->rule].loc.file, x->policy->allow.v[v->rule].loc.line,
+		say(o, EXPLAIN_ACCEPT, "%.250s opens it%s", explain_place_text(&x->policy->allow.v[v->rule].loc, place),
 			v->opened_to != v->to.inst ? ", as a resolver" : "");
 		return;
 	case BH_WHY_SECOND_LEG:
@@ -181,6 +181,8 @@ static json_t *advice_json(const struct explain *x, const struct bh_judgement *v
 	struct bh_advice a = {0};
 	json_t *o;
 
+	if (x->m->hand.locked)
+		return json_pack("{s:n, s:s, s:n}", "line", "why", "this host is locked down, whatever the rules say: bulkhead unlock", "breaks");
 	if (bh_advise(x->policy, inst_of(x, &v->from), inst_of(x, &v->to), x->proto ? &port : NULL, &a) < 0)
 		return NULL;
 	o = a.kind == BH_ADVICE_OPEN ? json_null() :

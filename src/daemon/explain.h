@@ -40,7 +40,9 @@ int explain_who_find(const struct explain *x, const char *asked, struct explain_
 /* {"asked", "kind", "name", "zone", "reason", …}. NULL for no memory. */
 json_t *explain_who_json(const struct explain *x, const struct explain_who *w);
 
-/* "bulkhead.yaml:9" */
+/* "bulkhead.yaml:9"; "by hand"; null for nowhere */
+#define BH_EXPLAIN_PLACE 300
+const char *explain_place_text(const struct bh_loc *loc, char ret[BH_EXPLAIN_PLACE]);
 json_t *explain_place(const struct bh_loc *loc);
 /* "10.0.0.2", null for family 0 */
 json_t *explain_addr(const struct bh_addr *a);

@@ -10,14 +10,20 @@
 #define ID_LEAST 4		/* digits of an id that are enough to mean one */
 #define SHARE_DEPTH 16
 
+const char *explain_place_text(const struct bh_loc *loc, char ret[BH_EXPLAIN_PLACE])
+{
+	if (loc->line)
+		snprintf(ret, BH_EXPLAIN_PLACE, "%s:%u", loc->file ? loc->file : "", loc->line);
+	else
+		snprintf(ret, BH_EXPLAIN_PLACE, "%s", loc->file ? loc->file : "");
+	return ret;
+}
+
 json_t *explain_place(const struct bh_loc *loc)
 {
-	char text[300];
+	char text[BH_EXPLAIN_PLACE];
 
-	if (!loc->line)
-		return json_null();
-	snprintf(text, sizeof(text), "%s:%u", loc->file ? loc->file : "", loc->line);
-	return bh_json_text(text);
+	return loc->file ? bh_json_text(explain_place_text(loc, text)) : json_null();
 }
 
 static json_t *refs_json(const struct bh_zone_ref *refs, size_t n)

@@ -187,6 +187,25 @@ class Explain(unittest.TestCase):
         doc = self.explain("host", web.ip4, "tcp/80")
         self.assertEqual((doc["verdict"], [b["does"] for b in doc["ways"][0]["besides"]]), ("accept", ["unknown"]), doc)
 
+    def test_6_by_hand(self):
+        """What was said by hand is part of the answer."""
+        self.host.daemon.reload(BASE + "  api: {select: {labels: {tier: api}}}\nallow:\n  - {from: web, to: api, ports: [tcp/80]}\n")
+        self.host.daemon.cli("allow", "--for", "60s", "web", "api", "tcp/81", check=True)
+        doc = self.explain("web1", "api1", "tcp/81")
+        self.assertEqual((doc["verdict"], doc["ways"][0]["reason"]), ("accept", "by hand opens it"))
+        self.assertTrue(all(e["there"] for w in doc["ways"] for e in w["elements"]), doc)
+        self.host.daemon.cli("quarantine", "api1", check=True)
+        doc = self.explain("web1", "api1", "tcp/80")
+        self.assertEqual((doc["verdict"], doc["to"]["zone"]), ("deny", "quarantine"))
+        self.assertIn("bulkhead release api1", doc["to"]["reason"])
+        self.host.daemon.cli("release", "api1", check=True)
+        self.host.daemon.cli("lockdown", check=True)
+        doc = self.explain("web1", "api1", "tcp/80")
+        self.assertEqual(doc["verdict"], "deny")
+        self.assertIn("bulkhead unlock", doc["advice"]["why"])
+        self.host.daemon.cli("unlock", check=True)
+        self.assertEqual(self.explain("web1", "api1", "tcp/80")["verdict"], "accept")
+
 
 DOCKERS = """version: 1
 mode: enforce
