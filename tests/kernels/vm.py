@@ -52,6 +52,11 @@ def debian():
     return path
 
 
+def has_kvm():
+    """The device may be there where the processor has nothing behind it; a machine then hangs before its first line."""
+    return os.access("/dev/kvm", os.W_OK) and bool(re.search(r"\b(vmx|svm)\b", pathlib.Path("/proc/cpuinfo").read_text()))
+
+
 def image(path):
     """What a container needs: probe and firstpkt, as a tar for docker import."""
     with tarfile.open(path, "w") as t:
@@ -101,7 +106,7 @@ class Machine:
         sh("mke2fs", "-q", "-t", "ext4", "-d", self.root, disk, "4G")
         kernel = next((self.root / "boot").glob("vmlinuz-*"))
         initrd = next((self.root / "boot").glob("initrd.img-*"))
-        kvm = ["-enable-kvm", "-cpu", "host"] if os.access("/dev/kvm", os.W_OK) else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+        kvm = ["-enable-kvm", "-cpu", "host"] if has_kvm() else ["-accel", "tcg,thread=multi", "-cpu", "max"]
         cmd = ["qemu-system-x86_64", *kvm, "-smp", "2", "-m", "1536", "-display", "none", "-monitor", "none", "-nic", "none",
                "-serial", f"file:{self.work}/console", "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
                "-kernel", kernel, "-initrd", initrd, "-append", "root=/dev/vda rw console=ttyS0 quiet"]
