@@ -51,7 +51,7 @@ static int ask(struct bh_nflog *n, struct nlmsghdr *nlh)
 
 static int mode_set(struct bh_nflog *n, uint16_t group, uint16_t flags)
 {
-	char buf[MNL_NLMSG_HDRLEN + 256];
+	char buf[MNL_NLMSG_HDRLEN + 256] = {0};	/* what fills up an attribute goes to the kernel too */
 	struct nlmsghdr *nlh = nflog_nlmsg_put_header(buf, NFULNL_MSG_CONFIG, AF_UNSPEC, group);
 
 	if (nflog_attr_put_cfg_mode(nlh, NFULNL_COPY_PACKET, COPY_BYTES) < 0)
@@ -64,7 +64,7 @@ static int mode_set(struct bh_nflog *n, uint16_t group, uint16_t flags)
 
 static int configure(struct bh_nflog *n, uint16_t group)
 {
-	char buf[MNL_NLMSG_HDRLEN + 256];
+	char buf[MNL_NLMSG_HDRLEN + 256] = {0};	/* what fills up an attribute goes to the kernel too */
 	struct nlmsghdr *nlh = nflog_nlmsg_put_header(buf, NFULNL_MSG_CONFIG, AF_UNSPEC, group);
 	int r;
 

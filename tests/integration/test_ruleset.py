@@ -93,7 +93,7 @@ class Ruleset(unittest.TestCase):
         self.daemon.start()
 
     def test_5_second_daemon_is_refused(self):
-        r = self.lab.host.run_cmd(*self.daemon.argv("--foreground"), timeout=10)
+        r = self.lab.host.run_cmd(*self.daemon.argv("--foreground"), timeout=60)
         self.assertNotEqual(r.returncode, 0)
         self.assertTrue(r.stderr.strip())
         self.assertEqual(self.daemon.status()["daemon"]["state"], "enforcing")

@@ -52,7 +52,7 @@ def valgrind(totals, lines):
     """The daemon under valgrind through the tests that exercise most of it."""
     os.environ["BH_VALGRIND"] = "1"
     try:
-        runner.run_all(totals, "test", ("integration/test_lifecycle", "integration/test_reload", "integration/test_ruleset"))
+        runner.run_all(totals, "test", ("integration/test_lifecycle", "integration/test_reload_matrix", "integration/test_ruleset"))
     finally:
         del os.environ["BH_VALGRIND"]
 
