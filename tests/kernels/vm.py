@@ -4,6 +4,7 @@
 The root file system is made once of Debian's packages and kept in build-test/vm; bulkhead and the guest's script are put
 into a copy. The machine has no network but its own.
 """
+import hashlib
 import os
 import pathlib
 import re
@@ -21,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = TOP / "build-test" / "vm"
 PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps linux-image-cloud-amd64 docker.io apparmor iptables nftables libnftnl11 libmnl0 "
             "libnl-3-200 libnl-route-3-200 libyaml-0-2 libcurl4 libjansson4 libsystemd0 libnetfilter-conntrack3 libnetfilter-log1 "
-            "libcap-ng0 libseccomp2")
+            "libmicrohttpd12 libncursesw6")
 UNIT = """[Unit]
 After=docker.service bulkheadd.service
 [Service]
@@ -43,7 +44,7 @@ def sh(*cmd, **kw):
 
 def debian():
     """The root file system as Debian's packages make it, as a tar."""
-    path = CACHE / "debian.tar"
+    path = CACHE / f"debian-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:16]}.tar"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         half = path.with_suffix(".half.tar")
