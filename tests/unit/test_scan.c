@@ -101,6 +101,7 @@ static void test_chains(void **state)
 	rule(c, BH_FOREIGN_JUMP, "user");
 	rule(c, BH_FOREIGN_JUMP, "docker");
 	dport(rule(c, BH_FOREIGN_GOTO, "last"), BH_FOREIGN_EQ, 90);
+	dport(rule(c, BH_FOREIGN_ACCEPT, NULL), BH_FOREIGN_EQ, 90);	/* who went to `last` does not come back to this */
 	dport(rule(c, BH_FOREIGN_ACCEPT, NULL), BH_FOREIGN_EQ, 91);
 	c = chain(t, "user", BH_FOREIGN_NO_HOOK, false, false);
 	dport(rule(c, BH_FOREIGN_RETURN, NULL), BH_FOREIGN_LT, 100);
