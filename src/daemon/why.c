@@ -12,6 +12,7 @@
 #define ID_LEAST 4		/* digits of an id that are enough to mean one */
 #define NOTE_MAX 512
 #define FILE_NAME 96
+#define INDENT_MAX 19
 
 /* Who is meant: somebody who is there, or one who was part of a denial. */
 struct subject {
@@ -129,6 +130,14 @@ static void new_file(const struct bh_policy *p, const char *container, char ret[
 		snprintf(ret, FILE_NAME, "conf.d/%s-%u.yaml", base, i);
 }
 
+/* Where the entries of `allow` begin: each stands behind "- ". */
+static int indent_of(const struct bh_policy *p)
+{
+	unsigned column = p->allow.n ? p->allow.v[0].loc.column : 0;
+
+	return column >= 3 && column <= INDENT_MAX ? (int)column - 3 : 2;
+}
+
 /* A file of conf.d with the zones that are missing and the rules; or the lines for the list `allow` that is there. */
 static json_t *paste_json(struct bh_manager *m, const struct subject *s, bool zone, const struct bh_strv *lines)
 {
@@ -144,7 +153,7 @@ static json_t *paste_json(struct bh_manager *m, const struct subject *s, bool zo
 		bh_buf_puts(&file, m->config_path);
 		bh_buf_puts(&text, p->allow.n ? "" : "allow:\n");
 		for (size_t i = 0; i < lines->n; i++)
-			bh_buf_printf(&text, "%s\n", lines->v[i]);
+			bh_buf_printf(&text, "%*s%s\n", indent_of(p), "", lines->v[i] + strspn(lines->v[i], " "));
 		if (p->allow.n)
 			snprintf(beside, sizeof(beside), "%u", p->allow.v[0].loc.line);
 		if (p->allow.n && !bh_streq(p->allow.v[0].loc.file, p->files.v[0])) {	/* the list stands in a file of conf.d */

@@ -21,7 +21,7 @@ zones:
   web: {select: {labels: {tier: web}}}
   db: {select: {labels: {tier: db}}}
 allow:
-  - {from: web, to: db, ports: [udp/5432]}
+    - {from: web, to: db, ports: [udp/5432]}
 """
 
 

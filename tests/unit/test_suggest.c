@@ -183,7 +183,7 @@ static void who_is_not_the_same(void **state)
 	flow(f, "shop-w1-1", "shop-w2-1", "tcp/1");
 	flow(f, "shop-w2-1", "shop-w1-1", "tcp/1");
 	flow(f, "shop-api-1", "shop-db-1", "tcp/5433");
-	flow(f, "shop-front-1", "shop-db-1", "udp/5432");
+	flow(f, "shop-front-1", "shop-db-1", "tcp/5432");
 	assert_int_equal(bh_suggest(f->p, f->flows.v, f->flows.n, &s), 0);
 	assert_int_equal(s.n_zones, 5);
 	bh_suggestion_clear(&s);
