@@ -165,13 +165,13 @@ static size_t deeds_of(const struct deeds *d, size_t unit)
 	return lo;
 }
 
-/* Whether A and B have the same peers at the same ports, and nothing with each other. */
+/* Whether A and B have the same peers at the same ports; of two that talk to each other each is a peer that the other has not. */
 static bool do_the_same(const struct deeds *d, size_t a, size_t b)
 {
 	size_t i = deeds_of(d, a), k = deeds_of(d, b);
 
 	for (; i < d->v.n && d->v.v[i].unit == a && k < d->v.n && d->v.v[k].unit == b; i++, k++)
-		if (d->v.v[i].peer.unit == a || d->v.v[i].peer.unit == b || deed_cmp_alone(&d->v.v[i], &d->v.v[k]) != 0)
+		if (deed_cmp_alone(&d->v.v[i], &d->v.v[k]) != 0)
 			return false;
 	return (i == d->v.n || d->v.v[i].unit != a) && (k == d->v.n || d->v.v[k].unit != b);
 }
