@@ -40,6 +40,18 @@ void bh_manager_host_changed(struct bh_manager *m)
 
 #define LINKS_MAX 64	/* that are compared; more are a burst */
 
+/* Of a bridge nobody asks whether it is up, nor its MAC, and both change with its first port. */
+static bool same_link(const struct bh_link *a, const struct bh_link *b)
+{
+	struct bh_link as_b = *a;
+
+	if (a->kind == BH_LINK_BRIDGE) {
+		as_b.up = b->up;
+		as_b.mac = b->mac;
+	}
+	return memcmp(&as_b, b, sizeof(*b)) == 0;
+}
+
 /* Notes which of the links have changed. Only veths can be dealt with one by one. */
 static void note_links(struct bh_manager *m, const struct bh_link *before, const int *links, size_t n)
 {
@@ -47,7 +59,7 @@ static void note_links(struct bh_manager *m, const struct bh_link *before, const
 		const struct bh_link *now = bh_host_link(m->seen.host, links[i]);
 		bool there = before[i].ifindex != 0;
 
-		if (there ? now && memcmp(now, &before[i], sizeof(*now)) == 0 : !now)
+		if (there ? now && same_link(&before[i], now) : !now)
 			continue;
 		m->news.whole = (there && before[i].kind != BH_LINK_VETH) || (now && now->kind != BH_LINK_VETH) ||
 			bh_vec_push(&m->news.links, links[i]) < 0;
