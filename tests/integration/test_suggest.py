@@ -137,7 +137,7 @@ class Suggest(unittest.TestCase):
         for f in (4, 6):
             result, ms = self.l.send(app, [("tcp", self.c["db"].address(NET, f), 5432, "x")], 5)["x"]
             self.assertEqual(result, "refused")
-            self.assertLess(ms, 1000)
+            self.assertLess(ms, 3000)   # some ms on an idle machine; what is dropped would take 5 s
         time.sleep(0.3)     # as long as it takes to type it
         # 1: why
         why = self.d.cli("why", "app1")
