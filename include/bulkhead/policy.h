@@ -97,6 +97,10 @@ struct bh_rates {
 	uint64_t ingress_bps;
 };
 
+/* A rate as a file writes it: "50mbit", "1500bit". Returns BUF. */
+#define BH_BANDWIDTH_TEXT 32
+const char *bh_bandwidth_text(uint64_t bps, char buf[BH_BANDWIDTH_TEXT]);
+
 static inline uint64_t bh_rate(const struct bh_rates *r, enum bh_direction d)
 {
 	return d == BH_EGRESS ? r->egress_bps : r->ingress_bps;

@@ -80,21 +80,6 @@ static void put_selector(struct bh_buf *out, const struct bh_selector *s)
 	bh_buf_puts(out, "}");
 }
 
-static void put_rate(struct bh_buf *out, uint64_t bps)
-{
-	static const struct {
-		const char *unit;
-		uint64_t bps;
-	} units[] = {{"gbit", 1000000000}, {"mbit", 1000000}, {"kbit", 1000}};
-
-	for (size_t i = 0; i < BH_ARRAY_SIZE(units); i++)
-		if (bps % units[i].bps == 0) {
-			bh_buf_printf(out, "%" PRIu64 "%s", bps / units[i].bps, units[i].unit);
-			return;
-		}
-	bh_buf_printf(out, "%" PRIu64 "bit", bps);
-}
-
 static bool no_rates(const struct bh_rates *r)
 {
 	return !r->egress_bps && !r->ingress_bps;
@@ -105,10 +90,10 @@ static void put_direction(struct bh_buf *out, const char *name, uint64_t cap, ui
 	bh_buf_printf(out, "%s: ", name);
 	if (guarantee) {
 		bh_buf_puts(out, "{guarantee: ");
-		put_rate(out, guarantee);
+		bh_buf_puts(out, bh_bandwidth_text(guarantee, (char[BH_BANDWIDTH_TEXT]){0}));
 		bh_buf_puts(out, ", max: ");
 	}
-	put_rate(out, cap);
+	bh_buf_puts(out, bh_bandwidth_text(cap, (char[BH_BANDWIDTH_TEXT]){0}));
 	bh_buf_puts(out, guarantee ? "}" : "");
 }
 

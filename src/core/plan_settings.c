@@ -22,13 +22,20 @@ static int setting(struct planner *p, const char *zone, const char *what, const 
 	return 0;
 }
 
-static int number(struct planner *p, const char *zone, const char *what, uint64_t before, uint64_t after, const char *unit)
+static int number(struct planner *p, const char *zone, const char *what, uint64_t before, uint64_t after)
 {
 	char a[48], b[48];
 
-	snprintf(a, sizeof(a), before ? "%" PRIu64 "%s" : "none", before, unit);
-	snprintf(b, sizeof(b), after ? "%" PRIu64 "%s" : "none", after, unit);
+	snprintf(a, sizeof(a), before ? "%" PRIu64 : "none", before);
+	snprintf(b, sizeof(b), after ? "%" PRIu64 : "none", after);
 	return setting(p, zone, what, a, b);
+}
+
+static int rate(struct planner *p, const char *zone, const char *what, uint64_t before, uint64_t after)
+{
+	char a[BH_BANDWIDTH_TEXT], b[BH_BANDWIDTH_TEXT];
+
+	return setting(p, zone, what, before ? bh_bandwidth_text(before, a) : "none", after ? bh_bandwidth_text(after, b) : "none");
 }
 
 static int rates(struct planner *p, const char *zone, const char *const what[2], const struct bh_rates *a, const struct bh_rates *b)
@@ -36,16 +43,16 @@ static int rates(struct planner *p, const char *zone, const char *const what[2],
 	static const struct bh_rates none;
 	const struct bh_rates *x = p->before->in->policy->mode == BH_MODE_AUDIT ? &none : a;
 	const struct bh_rates *y = p->after->in->policy->mode == BH_MODE_AUDIT ? &none : b;
-	int r = number(p, zone, what[0], x->egress_bps, y->egress_bps, " bit/s");
+	int r = rate(p, zone, what[0], x->egress_bps, y->egress_bps);
 
-	return r < 0 ? r : number(p, zone, what[1], x->ingress_bps, y->ingress_bps, " bit/s");
+	return r < 0 ? r : rate(p, zone, what[1], x->ingress_bps, y->ingress_bps);
 }
 
 static int connections(struct planner *p, const struct bh_zone *a, const struct bh_zone *b, const char *zone)
 {
 	bool x = bh_zone_is_limited(p->before->in->policy, a), y = bh_zone_is_limited(p->after->in->policy, b);
 	char before[64] = "none", after[64] = "none";
-	int r = number(p, zone, "connections max", x ? a->conn_max : 0, y ? b->conn_max : 0, "");
+	int r = number(p, zone, "connections max", x ? a->conn_max : 0, y ? b->conn_max : 0);
 
 	if (x && a->conn_new)
 		snprintf(before, sizeof(before), "%" PRIu64 "/%s", a->conn_new, a->conn_new_per_minute ? "minute" : "second");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bulkhead/policy.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const builtin_names[BH_BUILTIN_MAX] = {
@@ -21,6 +23,20 @@ const struct bh_unforwardable bh_unforwardable[] = {
 	{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
 	{"fe80::/10", "link-local"}, {"ff00::/8", "multicast"}, {NULL, NULL},
 };
+
+const char *bh_bandwidth_text(uint64_t bps, char buf[BH_BANDWIDTH_TEXT])
+{
+	static const struct {
+		const char *unit;
+		uint64_t bps;
+	} units[] = {{"gbit", 1000000000}, {"mbit", 1000000}, {"kbit", 1000}, {"bit", 1}};
+	size_t i = 0;
+
+	while (bps % units[i].bps)
+		i++;
+	snprintf(buf, BH_BANDWIDTH_TEXT, "%" PRIu64 "%s", bps / units[i].bps, units[i].unit);
+	return buf;
+}
 
 const char *bh_direction_name(enum bh_direction d)
 {

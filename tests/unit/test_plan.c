@@ -102,14 +102,14 @@ static const struct {
 		"wg*: nowhere -> vpn\n"
 		"deny: reject -> drop\n"
 		"web mode: the file's -> audit\n"
-		"web container egress: 50000000 bit/s -> 60000000 bit/s\n"
+		"web container egress: 50mbit -> 60mbit\n"
 		"web exempt from caps: none -> lan, host\n"
 		"web connections new: none -> 5/minute\n"
 		"vpn zone: not there -> there\n"},
 	{HEAD "  web: {select: {labels: {tier: web}}, bandwidth: {exempt: lan, container: {egress: 50mbit}}, connections: {max: 20}}\n",
 		"version: 1\nmode: audit\nzones:\n  web: {select: {labels: {tier: web}}, bandwidth: {exempt: lan, container: {egress: 60mbit}}, connections: {max: 9}}\n",
 		"mode: enforce -> audit\n"
-		"web container egress: 50000000 bit/s -> none\n"
+		"web container egress: 50mbit -> none\n"
 		"web exempt from caps: lan -> none\n"
 		"web connections max: 20 -> none\n"},
 };
