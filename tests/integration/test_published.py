@@ -328,6 +328,8 @@ class Usual(Base, unittest.TestCase):
         self.refused_alone("leg.else")
         client = ("import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.settimeout(2); "
                   f"s.bind(('', {port})); print(s.connect_ex(('{old.ip4}', 80)))")
+        # another probe of this test may have been given the port, and have it for a moment
+        lab.wait_for(f"port {port} is free", lambda: self.lab.host.run_cmd("python3", "-c", client.split("; print")[0]).returncode == 0, 20)
         self.assertEqual(int(self.lab.host.exec("python3", "-c", client)), errno.ECONNREFUSED)
         self.assertEqual(self.by_proxy(1, "leg.alive"), ["ok"])
 
