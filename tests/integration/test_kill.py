@@ -126,6 +126,32 @@ class Kill(unittest.TestCase):
         cls.host.stop(cls.guest)
 
     @classmethod
+    def command(cls, *args):
+        """Also where the daemon dies of it."""
+        cls.host.lab.host.run_cmd(lab.program("bulkhead"), *args, "--socket", cls.dir / "control.sock")
+
+    @classmethod
+    def by_hand(cls):
+        cls.command("quarantine", "db1")
+        cls.command("release", "db1")
+
+    @classmethod
+    def confirmed(cls):
+        cls.write(1 - cls.now)
+        cls.command("reload", "--confirm", "1m")
+        cls.command("confirm")
+
+    @classmethod
+    def recover(cls):
+        """What was said by hand, and what was not confirmed, outlives a death."""
+        cls.boot()
+        lab.wait_for("an answer", cls.answers, 20, 0.05)
+        cls.command("release", "db1")
+        cls.command("reload")
+        lab.wait_for("all as it was", cls.quiet, 20, 0.05)
+        cls.end()
+
+    @classmethod
     def settle(cls, want, seconds):
         """Until the daemon is dead, or the kernel is as WANT says. True when it is dead."""
         lab.wait_for("the daemon to be dead or done", lambda: cls.dead() or want(), seconds, 0.02)
@@ -146,7 +172,9 @@ class Kill(unittest.TestCase):
         return (("start", lambda: None, lambda: cls.in_line() and cls.answers()),
                 ("reload", cls.reload, lambda: cls.is_generation(cls.now)),
                 ("container", cls.container, lambda: not cls.host.differences()),
-                ("gone", cls.gone, lambda: not cls.host.differences()))
+                ("gone", cls.gone, lambda: not cls.host.differences()),
+                ("by hand", cls.by_hand, lambda: not cls.host.differences()),
+                ("confirm", cls.confirmed, lambda: cls.is_generation(cls.now)))
 
     @classmethod
     def in_line(cls):
@@ -184,9 +212,11 @@ class Kill(unittest.TestCase):
             if self.settle(done, 10):
                 self.assertEqual(self.proc.returncode, -signal.SIGKILL, f"{point}:{n} in {name}")
                 self.check_dead(name, before)
-                Kill.last = self.host.rules()
                 if name == "container":
                     self.gone()
+                if name in ("by hand", "confirm"):
+                    self.recover()
+                Kill.last = self.host.rules()
                 return name
             if name == "start":
                 self.worst = max(self.worst, self.right_at - t0)
@@ -197,7 +227,9 @@ class Kill(unittest.TestCase):
         return "later" if self.dead() else None
 
     def check_dead(self, step, before):
-        if step in ("start", "reload"):
+        if step == "by hand":
+            return  # there or not, what may not pass does not
+        if step in ("start", "reload", "confirm"):
             # a start after a death may begin in either
             same = step == "start" and self.host.rules() == self.last   # what the death before has left
             self.assertTrue(same or self.is_generation(0, 1), f"a mixture: {self.distance(0, 1)}")

@@ -309,6 +309,20 @@ class Base(unittest.TestCase):
 
 
 def enforced(probe, want, klass):
+    """What comes late of an earlier probe may be counted beside this one, once; a wrong count is wrong again."""
+    for _ in range(3):
+        why = enforced_once(probe, want, klass)
+        if not why.startswith(MISCOUNTED):
+            break
+        time.sleep(0.2)
+        Counts.pause()
+    return why
+
+
+MISCOUNTED = "counted as "
+
+
+def enforced_once(probe, want, klass):
     before = Counts.before()
     got = probe()
     after = Counts.after()
@@ -319,9 +333,9 @@ def enforced(probe, want, klass):
             why.append("not counted")
     elif klass and klass.endswith("?"):     # nothing of it need leave the sender: it has no neighbour
         if rose - {klass[:-1]}:
-            why.append(f"counted as {rose}")
+            why.append(f"{MISCOUNTED}{rose}")
     elif rose != ({klass} if klass else set()):
-        why.append(f"counted as {sorted(rose)}, not {klass}")
+        why.append(f"{MISCOUNTED}{sorted(rose)}, not {klass}")
     return "; ".join(why)
 
 
