@@ -69,7 +69,7 @@ static int dump(struct bh_flows *f, bh_flow_fn fn, void *userdata, struct bh_err
 {
 	struct kernel_flows *k = (struct kernel_flows *)f;
 	struct dump d = {.fn = fn, .userdata = userdata};
-	char buf[MNL_NLMSG_HDRLEN + 64];
+	char buf[MNL_NLMSG_HDRLEN + 64] = {0};
 	int r = ask(k, header_put(buf, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, AF_UNSPEC), on_flow, &d);
 
 	return r < 0 ? bh_fail(err, r, "conntrack: %s", strerror(-r)) : 0;
@@ -96,7 +96,7 @@ static void addrs_set(struct nf_conntrack *ct, const struct bh_flow *flow)
 static int send_entry(struct kernel_flows *k, const struct nf_conntrack *ct, uint8_t family, uint16_t type, uint16_t flags,
 	mnl_cb_t cb, void *data)
 {
-	char buf[4096];
+	char buf[4096] = {0};	/* what fills up an attribute goes to the kernel too */
 	struct nlmsghdr *nlh = header_put(buf, type, flags | NLM_F_ACK, family == 4 ? AF_INET : AF_INET6);
 
 	if (nfct_nlmsg_build(nlh, ct) < 0)

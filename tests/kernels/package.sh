@@ -47,7 +47,7 @@ sleep 2
 result "upgrade-forbidden $(($(heard forbidden) - f))"
 result "upgrade-allowed $(($(heard allowed) - a))"
 result "restarted $([ "$pid" != "$(main_pid)" ] && echo 1)"
-result "version $(bulkhead --version)"
+result "version $(dpkg-query -W -f '${Version}' bulkhead)"
 result "config $(cmp /usr/share/guest/enforce.yaml /etc/bulkhead/bulkhead.yaml && echo kept)"
 bulkhead status
 
