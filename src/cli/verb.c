@@ -211,10 +211,12 @@ static int unknown_option(struct bh_cli *cli, const char *text)
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++)
 		names[i] = OPTIONS[i].name;
 	near = strncmp(text, "--", 2) == 0 ? bh_near(text + 2, names, BH_ARRAY_SIZE(names)) : NULL;
-	if (near)
+	if (near && strcmp(near, text + 2) == 0)
+		bh_cli_error(cli, "--%s needs a value: see bulkhead --help", near);
+	else if (near)
 		bh_cli_error(cli, "wrong option '%s': did you mean '--%s'?", text, near);
 	else
-		bh_cli_error(cli, "wrong option '%s', or it needs a value: see bulkhead --help", text);
+		bh_cli_error(cli, "wrong option '%s': see bulkhead --help", text);
 	return BH_EXIT_USAGE;
 }
 

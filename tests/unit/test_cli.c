@@ -79,6 +79,10 @@ static void test_usage(void **state)
 	assert_int_equal(o.code, 2);
 	assert_non_null(strstr(o.err, "did you mean '--json'?"));
 	output_clear(&o);
+	RUN(&o, "reload", "--confirm");
+	assert_int_equal(o.code, 2);
+	assert_string_equal(o.err, "bulkhead: --confirm needs a value: see bulkhead --help\n");
+	output_clear(&o);
 	RUN(&o, "reload", "now");
 	assert_int_equal(o.code, 2);
 	output_clear(&o);
