@@ -70,7 +70,7 @@ bool bh_probation_take(struct bh_manager *m, uint64_t usec, struct bh_policy *ol
 	/* without a timer nothing would go back: then now, as soon as the loop is at it */
 	if (usec > 0 && arm(m, usec) < 0)
 		(void)arm(m, 0);
-	if (same_policy(m->config.policy, m->probation.before)) {
+	if (usec == 0 && same_policy(m->config.policy, m->probation.before)) {
 		bh_probation_end(m);
 		return false;
 	}

@@ -1011,10 +1011,12 @@ static void test_a_reload_is_confirmed(void **state)
 	turn(f);
 	assert_int_equal(members_in_kernel(f), 0);
 	assert_null(f->m->config.error);
-	/* back to what was in force before: nothing is left to be confirmed */
+	/* back to what was in force before: nothing is left to be confirmed, unless it is said */
 	try_config(f, CONFIG, 60000000, 2);
 	assert_true(f->m->probation.on);
 	try_config(f, NOBODY, 60000000, 0);
+	assert_true(f->m->probation.on);
+	try_config(f, NOBODY, 0, 0);
 	assert_false(f->m->probation.on);
 	/* what could not come back after a crash is not tried */
 	(void)bh_strdup(&f->m->config.keep_error, "no space left");
