@@ -79,7 +79,7 @@ def main():
     echo = totals.say
 
     def say(text):
-        log.append(text)
+        log.append(text.replace(f"{TOP}/", ""))
         echo(text)
     totals.say = say
     for part in PARTS:
