@@ -118,7 +118,8 @@ class Churn(unittest.TestCase):
         print(f"# {n / took:.1f} starts and stops a second for {took:.0f} s after {SECONDS / 3:.0f} s: {warm[0]} -> {rss} KiB, "
               f"{warm[1]} -> {fds} descriptors; 0 of {sent} lost; right {right:.2f} s after the last", flush=True)
         self.assertGreater(n / took, RATE / 4)
-        self.assertLess(rss - warm[0], 1024)
+        # what a whole round takes, once a minute, a short run may see for the first time after it was warm
+        self.assertLess(rss - warm[0], 1024 if SECONDS > 240 else 4096)
         self.assertLessEqual(fds - warm[1], 2)
         self.assertEqual(self.host.rules(), before)
         self.assertEqual(self.host.daemon.status()["kernel"]["repairs"], 0)
