@@ -139,11 +139,14 @@ class Caps(unittest.TestCase):
         """The cap holds on every way out, not only on the bridge: for both together, so neither is free of it."""
         self.daemon.reload(config() + "  - {from: [c10, z10], to: [host, world]}\n")
         self.lab.host.ip4, self.lab.out.ip4 = lab.HOST4, lab.OUT4
-        flows = [Flow(self.lab, "tcp", self.c["c10"], dst, 5200, 10) for dst in (self.lab.host, self.lab.out)]
-        rates = [f.measure() for f in flows]
-        print(f"# c10 -> host and beyond: {rates[0]:.2f} + {rates[1]:.2f}")
-        self.assertTrue(9.5 <= sum(rates) <= 10.5, rates)
-        self.assertGreater(min(rates), 1, rates)
+        for _ in range(3):      # as above: too much is wrong at once, too little may be the machine's
+            flows = [Flow(self.lab, "tcp", self.c["c10"], dst, 5200, 10) for dst in (self.lab.host, self.lab.out)]
+            rates = [f.measure() for f in flows]
+            print(f"# c10 -> host and beyond: {rates[0]:.2f} + {rates[1]:.2f}")
+            self.assertLessEqual(sum(rates), 10.5)
+            if sum(rates) >= 9.5 and min(rates) > 1:
+                return
+        self.fail("too little, three times")
 
     def test_4_status_shows_caps(self):
         s = self.daemon.status()
