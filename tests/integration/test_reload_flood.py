@@ -125,7 +125,8 @@ class ReloadFlood(unittest.TestCase):
         self.assertEqual(sorted(before.splitlines()), sorted(self.host.ruleset().splitlines()))
         self.assertEqual(self.daemon.status()["kernel"]["repairs"], 0)
         self.assertLess(now[0], memory[0] + 8192)
-        self.assertEqual(now[1], memory[1])
+        # the last answers may be under way; one a reload would be thousands
+        self.assertLessEqual(now[1] - memory[1], 2)
 
     def test_2_control_everything_arrives_without_bulkhead(self):
         self.daemon.teardown()
