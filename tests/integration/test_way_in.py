@@ -79,7 +79,7 @@ class Talk:
 
     def heard(self, since):
         """Whether it hears its server after that time."""
-        return any(line[0].isdigit() and float(line) > since for line in self.lines())
+        return any(line[:1].isdigit() and float(line) > since for line in self.lines())
 
     def end(self):
         return next((line for line in self.lines() if line.startswith("ended")), None)
