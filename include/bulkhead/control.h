@@ -65,6 +65,9 @@ void bh_control_socket_remove(const char *path, ino_t inode);
 /* The group `bulkhead`, -1 when there is none. */
 gid_t bh_control_group(void);
 
+/* Text of strangers for a document: escaped where it is no UTF-8, and cut then; null for NULL. NULL for no memory. */
+json_t *bh_json_text(const char *s);
+
 /* One request, blocking, at most TIMEOUT_MS. *RET_RESULT is a new reference. -ENOENT/-ECONNREFUSED: the daemon is not running;
  * -EACCES: not permitted (socket mode or the daemon said so); -EBADMSG: refused, ERR says why (code in RET_CODE if not NULL, 16 bytes). */
 int bh_control_call(const char *path, json_t *request, int timeout_ms, json_t **ret_result, char *ret_code,

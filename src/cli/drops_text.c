@@ -6,16 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-static const char *str(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 const char *bh_age_text(json_int_t usec, char buf[BH_AGE_TEXT])
 {
 	static const struct {
@@ -45,7 +35,7 @@ const char *bh_clock_text(json_int_t usec, char buf[BH_CLOCK_TEXT])
 
 char *bh_drop_end(const json_t *drop, bool other)
 {
-	const char *name = str(drop, other ? "to" : "from"), *zone = str(drop, other ? "to_zone" : "from_zone");
+	const char *name = bh_doc_str(drop, other ? "to" : "from"), *zone = bh_doc_str(drop, other ? "to_zone" : "from_zone");
 	_cleanup_buf_ struct bh_buf b = {0};
 	char *text = NULL;
 
@@ -57,7 +47,7 @@ char *bh_drop_end(const json_t *drop, bool other)
 
 char *bh_drop_port(const json_t *drop)
 {
-	const char *proto = str(drop, "proto"), *port = str(drop, "port");
+	const char *proto = bh_doc_str(drop, "proto"), *port = bh_doc_str(drop, "port");
 	_cleanup_buf_ struct bh_buf b = {0};
 	char *text = NULL;
 
@@ -67,12 +57,12 @@ char *bh_drop_port(const json_t *drop)
 
 static bool is_noise(const json_t *drop)
 {
-	return bh_streq(str(drop, "class"), "noise");
+	return bh_streq(bh_doc_str(drop, "class"), "noise");
 }
 
 static bool is_audit(const json_t *drop)
 {
-	return bh_streq(str(drop, "verdict"), "audit");
+	return bh_streq(bh_doc_str(drop, "verdict"), "audit");
 }
 
 static void put_row(struct bh_table_text *t, const json_t *drop)
@@ -83,10 +73,10 @@ static void put_row(struct bh_table_text *t, const json_t *drop)
 	bh_table_cell(t, BH_PLAIN, from);
 	bh_table_cell(t, BH_PLAIN, to);
 	bh_table_cell(t, BH_PLAIN, port);
-	bh_table_cell(t, is_audit(drop) ? BH_DIM : BH_WARN, str(drop, "class"));
-	bh_table_number(t, BH_PLAIN, num(drop, "count"));
-	bh_table_cell(t, BH_DIM, bh_age_text(num(drop, "first_usec"), first));
-	bh_table_cell(t, BH_DIM, bh_age_text(num(drop, "last_usec"), last));
+	bh_table_cell(t, is_audit(drop) ? BH_DIM : BH_WARN, bh_doc_str(drop, "class"));
+	bh_table_number(t, BH_PLAIN, bh_doc_num(drop, "count"));
+	bh_table_cell(t, BH_DIM, bh_age_text(bh_doc_num(drop, "first_usec"), first));
+	bh_table_cell(t, BH_DIM, bh_age_text(bh_doc_num(drop, "last_usec"), last));
 }
 
 /* Those that were denied, or those that passed, after the ABOVE that stand above; how many. */
@@ -127,7 +117,7 @@ void bh_drops_text(struct bh_writer *w, const json_t *denials)
 	n = put_table(w, denials, false, 0);
 	audit = put_table(w, denials, true, n);
 	json_array_foreach(denials, i, d)
-		noise += is_noise(d) ? num(d, "count") : 0;
+		noise += is_noise(d) ? bh_doc_num(d, "count") : 0;
 	if (n + audit == 0)
 		bh_text_line(w, BH_DIM, "nothing was denied lately");
 	if (noise)

@@ -6,13 +6,6 @@
 
 #define EXPLAIN_TIMEOUT_MS 15000
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
 static enum bh_style style_of(const char *verdict)
 {
 	return strcmp(verdict, "accept") == 0 ? BH_GOOD : strcmp(verdict, "audit") == 0 ? BH_WARN : BH_BAD;
@@ -21,14 +14,15 @@ static enum bh_style style_of(const char *verdict)
 /* "web1 in zone web: labels tier=web (bulkhead.yaml:9)" */
 static void put_who(struct bh_writer *w, const char *label, const json_t *who)
 {
-	const char *kind = str(who, "kind"), *name = str(who, "name");
+	const char *kind = bh_doc_text(who, "kind"), *name = bh_doc_text(who, "name");
 
 	if (strcmp(kind, "zone") == 0)
-		bh_text_fact(w, label, BH_PLAIN, "anybody in zone %s: %s", str(who, "zone"), str(who, "reason"));
+		bh_text_fact(w, label, BH_PLAIN, "anybody in zone %s: %s", bh_doc_text(who, "zone"), bh_doc_text(who, "reason"));
 	else if (strcmp(kind, "container") == 0)
-		bh_text_fact(w, label, BH_PLAIN, "%s (%.12s) in zone %s: %s", name, str(who, "id"), str(who, "zone"), str(who, "reason"));
+		bh_text_fact(w, label, BH_PLAIN, "%s (%.12s) in zone %s: %s", name, bh_doc_text(who, "id"), bh_doc_text(who, "zone"),
+			bh_doc_text(who, "reason"));
 	else
-		bh_text_fact(w, label, BH_PLAIN, "%s in zone %s: %s", name, str(who, "zone"), str(who, "reason"));
+		bh_text_fact(w, label, BH_PLAIN, "%s in zone %s: %s", name, bh_doc_text(who, "zone"), bh_doc_text(who, "reason"));
 }
 
 static void put_list(struct bh_buf *b, const json_t *list, const char *none)
@@ -54,7 +48,7 @@ static void put_rule(struct bh_writer *w, const json_t *rule)
 	put_list(&b, json_object_get(rule, "to"), "");
 	bh_buf_puts(&b, ", ports ");
 	put_list(&b, json_object_get(rule, "ports"), "all");
-	bh_text_fact(w, "rule", BH_PLAIN, "%s: %s", str(rule, "source"), b.s ? b.s : "");
+	bh_text_fact(w, "rule", BH_PLAIN, "%s: %s", bh_doc_text(rule, "source"), b.s ? b.s : "");
 }
 
 static void put_element(struct bh_writer *w, const json_t *e)
@@ -65,7 +59,7 @@ static void put_element(struct bh_writer *w, const json_t *e)
 	if (json_integer_value(packets) > 0)
 		snprintf(counted, sizeof(counted), ", %s packets", bh_si_text((uint64_t)json_integer_value(packets), count));
 	bh_text_fact(w, json_is_null(there) ? "to load" : json_is_true(there) ? "  holds" : "  MISSING", json_is_false(there) ? BH_BAD : BH_DIM, "%s { %s }%s",
-		str(e, "set"), str(e, "element"), counted);
+		bh_doc_text(e, "set"), bh_doc_text(e, "element"), counted);
 }
 
 /* "10.0.0.2 on br-x -> 10.0.0.3 on br-y" */
@@ -74,9 +68,9 @@ static void way_text(const json_t *way, struct bh_buf *b)
 	static const char *const ends[][3] = {{"from", "from_interface", "from_zone"}, {"to", "to_interface", "to_zone"}};
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(ends); i++) {
-		const char *addr = str(way, ends[i][0]), *dev = str(way, ends[i][1]);
+		const char *addr = bh_doc_text(way, ends[i][0]), *dev = bh_doc_text(way, ends[i][1]);
 
-		bh_buf_printf(b, "%s%s%s%s", i ? " -> " : "", *addr ? addr : str(way, ends[i][2]), *dev ? " on " : "", dev);
+		bh_buf_printf(b, "%s%s%s%s", i ? " -> " : "", *addr ? addr : bh_doc_text(way, ends[i][2]), *dev ? " on " : "", dev);
 	}
 }
 
@@ -90,15 +84,15 @@ static void put_way(struct bh_writer *w, const json_t *way, bool alone)
 	way_text(way, &path);
 	bh_text_fact(w, "way", BH_BOLD, "%s", path.s);
 	if (!alone)
-		bh_text_fact(w, "", style_of(str(way, "verdict")), "%s: %s", str(way, "verdict"), str(way, "reason"));
+		bh_text_fact(w, "", style_of(bh_doc_text(way, "verdict")), "%s: %s", bh_doc_text(way, "verdict"), bh_doc_text(way, "reason"));
 	if (json_is_object(published))
-		bh_text_fact(w, "", BH_PLAIN, "%s of this host is published: judged as %s of zone %s", str(published, "port"),
-			str(published, "container_port"), str(way, "to_zone"));
+		bh_text_fact(w, "", BH_PLAIN, "%s of this host is published: judged as %s of zone %s", bh_doc_text(published, "port"),
+			bh_doc_text(published, "container_port"), bh_doc_text(way, "to_zone"));
 	json_array_foreach(json_object_get(way, "elements"), i, x)
 		put_element(w, x);
 	json_array_foreach(json_object_get(way, "besides"), i, x)
-		bh_text_fact(w, "", strcmp(str(x, "does"), "drop") == 0 ? BH_BAD : strcmp(str(x, "does"), "pass") == 0 ? BH_DIM : BH_WARN, "besides: %s: %s",
-			str(x, "where"), str(x, "text"));
+		bh_text_fact(w, "", bh_streq(bh_doc_text(x, "does"), "drop") ? BH_BAD : bh_streq(bh_doc_text(x, "does"), "pass") ? BH_DIM : BH_WARN,
+			"besides: %s: %s", bh_doc_text(x, "where"), bh_doc_text(x, "text"));
 }
 
 static void put_open(struct bh_writer *w, const json_t *way)
@@ -111,10 +105,12 @@ static void put_open(struct bh_writer *w, const json_t *way)
 	way_text(way, &path);
 	bh_text_fact(w, "way", BH_BOLD, "%s", path.s);
 	json_array_foreach(open, i, x)
-		bh_text_fact(w, "", BH_GOOD, "%s (%s)%s", strcmp(str(x, "ports"), "any") == 0 ? "every port" : str(x, "ports"), str(x, "source"),
+		bh_text_fact(w, "", BH_GOOD, "%s (%s)%s", strcmp(bh_doc_text(x, "ports"), "any") == 0 ? "every port" : bh_doc_text(x, "ports"),
+			bh_doc_text(x, "source"),
 			json_is_true(json_object_get(x, "resolver")) ? ", as a resolver" : "");
 	json_array_foreach(json_object_get(way, "published"), i, x)
-		bh_text_fact(w, "", BH_GOOD, "%s at %s, published by %s (%s)", str(x, "port"), str(x, "address"), str(x, "container"), str(x, "source"));
+		bh_text_fact(w, "", BH_GOOD, "%s at %s, published by %s (%s)", bh_doc_text(x, "port"), bh_doc_text(x, "address"),
+			bh_doc_text(x, "container"), bh_doc_text(x, "source"));
 	if (json_array_size(open) == 0 && json_array_size(json_object_get(way, "published")) == 0)
 		bh_text_fact(w, "", json_is_true(json_object_get(way, "all")) ? BH_GOOD : BH_BAD, "%s",
 			json_is_true(json_object_get(way, "all")) ? "bulkhead does not decide about this" : "nothing is open");
@@ -124,35 +120,37 @@ static void put_advice(struct bh_writer *w, const json_t *advice)
 {
 	if (!json_is_object(advice))
 		return;
-	if (*str(advice, "line"))
+	if (*bh_doc_text(advice, "line"))
 		bh_text_fact(w, "to allow", BH_PLAIN, "write under 'allow':");
-	if (*str(advice, "line"))
-		bh_text_fact(w, "", BH_BOLD, "%s", str(advice, "line") + strspn(str(advice, "line"), " "));
+	if (*bh_doc_text(advice, "line"))
+		bh_text_fact(w, "", BH_BOLD, "%s", bh_doc_text(advice, "line") + strspn(bh_doc_text(advice, "line"), " "));
 	else
-		bh_text_fact(w, "to allow", BH_PLAIN, "%s", str(advice, "why"));
-	if (*str(advice, "breaks"))
-		bh_text_fact(w, "", BH_WARN, "the expectation at %s wants it denied: a reload would be refused", str(advice, "breaks"));
+		bh_text_fact(w, "to allow", BH_PLAIN, "%s", bh_doc_text(advice, "why"));
+	if (*bh_doc_text(advice, "breaks"))
+		bh_text_fact(w, "", BH_WARN, "the expectation at %s wants it denied: a reload would be refused", bh_doc_text(advice, "breaks"));
 }
 
 static void explain_text(struct bh_writer *w, const json_t *doc, void *userdata)
 {
 	const json_t *ways = json_object_get(doc, "ways"), *first = json_array_get(ways, 0);
-	const char *port = str(doc, "port"), *verdict = str(doc, "verdict");
+	const char *port = bh_doc_text(doc, "port"), *verdict = bh_doc_text(doc, "verdict");
 	bool alone = true;
 	size_t i;
 	json_t *x;
 
 	json_array_foreach(ways, i, x)
-		alone = alone && strcmp(str(x, "reason"), str(first, "reason")) == 0;
+		alone = alone && strcmp(bh_doc_text(x, "reason"), bh_doc_text(first, "reason")) == 0;
 	if (!json_is_true(json_object_get(doc, "loaded")))
 		bh_text_fact(w, "asked of", BH_WARN, "%s, which is not loaded", (const char *)userdata);
 	if (*port && !first)
-		bh_text_fact(w, "verdict", style_of(verdict), "%s: %s", verdict, str(doc, "reason"));
+		bh_text_fact(w, "verdict", style_of(verdict), "%s: %s", verdict, bh_doc_text(doc, "reason"));
 	else if (*port)
-		bh_text_fact(w, "verdict", style_of(verdict), "%s %s%s%s", port, verdict, alone ? ": " : ", not every way alike", alone ? str(first, "reason") : "");
+		bh_text_fact(w, "verdict", style_of(verdict), "%s %s%s%s", port, verdict, alone ? ": " : ", not every way alike",
+			alone ? bh_doc_text(first, "reason") : "");
 	else
 		bh_text_fact(w, "open", style_of(verdict), "%s", strcmp(verdict, "accept") == 0 ? "everything" : strcmp(verdict, "audit") == 0 ?
-			"by the rules what follows; all else passes in audit and is logged" : first ? "what follows, nothing else" : str(doc, "reason"));
+			"by the rules what follows; all else passes in audit and is logged" : first ?
+			"what follows, nothing else" : bh_doc_text(doc, "reason"));
 	put_who(w, "from", json_object_get(doc, "from"));
 	put_who(w, "to", json_object_get(doc, "to"));
 	if (*port && first && alone)
@@ -190,7 +188,7 @@ int bh_verb_explain(struct bh_cli *cli)
 	code = bh_cli_ask(cli, "explain", arguments, EXPLAIN_TIMEOUT_MS, &doc, false, &err);
 	if (code != BH_EXIT_OK)
 		return code;
-	if (strcmp(str(doc, "verdict"), "deny") == 0)
+	if (strcmp(bh_doc_text(doc, "verdict"), "deny") == 0)
 		code = 1;
 	if (bh_writer_put(&cli->writer, doc, explain_text, (void *)cli->option[BH_OPTION_CONFIG]) < 0)
 		code = 1;

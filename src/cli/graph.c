@@ -9,18 +9,6 @@
 
 #define STATUS_TIMEOUT_MS 15000
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 /* "tcp/80, tcp/443" of a rule's ports; none given are all. */
 static void put_ports(const json_t *ports, struct bh_buf *out)
 {
@@ -52,20 +40,20 @@ static json_t *edge(json_t *edges, json_t *index, const char *from, const char *
 static int add_rule(json_t *edges, json_t *index, const json_t *rule)
 {
 	_cleanup_buf_ struct bh_buf ports = {0}, both = {0};
-	json_t *e = edge(edges, index, str(rule, "from"), str(rule, "to"));
+	json_t *e = edge(edges, index, bh_doc_text(rule, "from"), bh_doc_text(rule, "to"));
 	const char *before;
 
 	if (!e)
 		return -ENOMEM;
 	put_ports(json_object_get(rule, "ports"), &ports);
-	before = str(e, "ports");
+	before = bh_doc_text(e, "ports");
 	if (strstr(before, "every port") || bh_streq(ports.s, "every port"))
 		bh_buf_puts(&both, "every port");
 	else
 		bh_buf_printf(&both, "%s%s%s", before, *before ? ", " : "", ports.s ? ports.s : "");
 	if (ports.err || both.err || json_object_set_new(e, "ports", json_string(both.s)) < 0 ||
-		json_object_set_new(e, "packets", json_integer(num(e, "packets") + num(rule, "packets"))) < 0 ||
-		json_object_set_new(e, "bytes", json_integer(num(e, "bytes") + num(rule, "bytes"))) < 0)
+		json_object_set_new(e, "packets", json_integer(bh_doc_num(e, "packets") + bh_doc_num(rule, "packets"))) < 0 ||
+		json_object_set_new(e, "bytes", json_integer(bh_doc_num(e, "bytes") + bh_doc_num(rule, "bytes"))) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -73,16 +61,16 @@ static int add_rule(json_t *edges, json_t *index, const json_t *rule)
 /* Zones that an edge touches, and all of the file's. */
 static int add_zone(json_t *zones, const json_t *edges, const json_t *zone)
 {
-	bool wanted = !bh_streq(str(zone, "kind"), "builtin");
+	bool wanted = !bh_streq(bh_doc_text(zone, "kind"), "builtin");
 	json_t *e;
 	size_t i;
 
 	json_array_foreach(edges, i, e)
-		wanted = wanted || bh_streq(str(e, "from"), str(zone, "name")) || bh_streq(str(e, "to"), str(zone, "name"));
+		wanted = wanted || bh_streq(bh_doc_text(e, "from"), bh_doc_text(zone, "name")) || bh_streq(bh_doc_text(e, "to"), bh_doc_text(zone, "name"));
 	if (!wanted)
 		return 0;
-	return json_array_append_new(zones, json_pack("{s:s, s:s, s:s, s:O?}", "name", str(zone, "name"), "kind", str(zone, "kind"), "mode",
-		str(zone, "mode"), "containers", json_object_get(zone, "containers"))) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(zones, json_pack("{s:s, s:s, s:s, s:O?}", "name", bh_doc_text(zone, "name"), "kind", bh_doc_text(zone, "kind"), "mode",
+		bh_doc_text(zone, "mode"), "containers", json_object_get(zone, "containers"))) < 0 ? -ENOMEM : 0;
 }
 
 json_t *bh_graph_from_status(const json_t *status, bool live)
@@ -92,7 +80,7 @@ json_t *bh_graph_from_status(const json_t *status, bool live)
 	int r = edges && zones && index ? 0 : -ENOMEM;
 
 	json_array_foreach(json_object_get(status, "rules"), i, x)
-		if (r == 0 && (!live || num(x, "packets") > 0))
+		if (r == 0 && (!live || bh_doc_num(x, "packets") > 0))
 			r = add_rule(edges, index, x);
 	json_array_foreach(json_object_get(status, "zones"), i, x)
 		if (r == 0)

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
 /* A string in double quotes: in DOT a backslash begins an escape, and a quote ends the string. */
 static void quoted(struct bh_buf *out, const char *s)
 {
@@ -29,18 +22,18 @@ static void quoted(struct bh_buf *out, const char *s)
 
 static void zone_put(const json_t *z, struct bh_buf *out)
 {
-	const char *kind = str(z, "kind");
+	const char *kind = bh_doc_text(z, "kind");
 	_cleanup_buf_ struct bh_buf label = {0};
 
-	bh_buf_puts(&label, str(z, "name"));
+	bh_buf_puts(&label, bh_doc_text(z, "name"));
 	if (json_is_integer(json_object_get(z, "containers")) && bh_streq(kind, "containers"))
 		bh_buf_printf(&label, " (%lld)", (long long)json_integer_value(json_object_get(z, "containers")));
 	bh_buf_puts(out, "\t");
-	quoted(out, str(z, "name"));
+	quoted(out, bh_doc_text(z, "name"));
 	bh_buf_puts(out, " [label=");
 	quoted(out, label.s ? label.s : "");
 	bh_buf_printf(out, ", shape=%s, style=%s];\n", bh_streq(kind, "containers") ? "box" : "ellipse",
-		bh_streq(str(z, "mode"), "audit") ? "dashed" : "solid");
+		bh_streq(bh_doc_text(z, "mode"), "audit") ? "dashed" : "solid");
 }
 
 int bh_graph_dot(const json_t *doc, struct bh_buf *out)
@@ -56,14 +49,14 @@ int bh_graph_dot(const json_t *doc, struct bh_buf *out)
 	json_array_foreach(json_object_get(doc, "edges"), i, x) {
 		_cleanup_buf_ struct bh_buf label = {0};
 
-		bh_buf_puts(&label, str(x, "ports"));
+		bh_buf_puts(&label, bh_doc_text(x, "ports"));
 		if (live)
 			bh_buf_printf(&label, ": %s packets, %sB", bh_si_text((uint64_t)json_integer_value(json_object_get(x, "packets")), packets),
 				bh_si_text((uint64_t)json_integer_value(json_object_get(x, "bytes")), bytes));
 		bh_buf_puts(out, "\t");
-		quoted(out, str(x, "from"));
+		quoted(out, bh_doc_text(x, "from"));
 		bh_buf_puts(out, " -> ");
-		quoted(out, str(x, "to"));
+		quoted(out, bh_doc_text(x, "to"));
 		bh_buf_puts(out, " [label=");
 		quoted(out, label.s ? label.s : "");
 		bh_buf_puts(out, "];\n");

@@ -52,21 +52,10 @@ struct picture {
 	int err;
 };
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 static bool has_containers(const json_t *zone)
 {
-	return bh_streq(str(zone, "kind"), "containers") || bh_streq(str(zone, "name"), "quarantine") || bh_streq(str(zone, "name"), "build");
+	return bh_streq(bh_doc_text(zone, "kind"), "containers") ||
+		bh_streq(bh_doc_text(zone, "name"), "quarantine") || bh_streq(bh_doc_text(zone, "name"), "build");
 }
 
 /* Text for XML, made safe first, of at most CHARS characters (0: all). */
@@ -119,7 +108,7 @@ static struct node *add_node(struct picture *p, const json_t *zone, bool sink)
 static size_t box_of(const struct picture *p, const char *name, bool called)
 {
 	for (size_t i = 0; i < p->nodes.n; i++)
-		if (p->nodes.v[i].zone && bh_streq(str(p->nodes.v[i].zone, "name"), name) &&
+		if (p->nodes.v[i].zone && bh_streq(bh_doc_text(p->nodes.v[i].zone, "name"), name) &&
 			(has_containers(p->nodes.v[i].zone) || p->nodes.v[i].sink == called))
 			return i;
 	return NONE;
@@ -135,8 +124,8 @@ static void add_boxes(struct picture *p)
 		bool calls = false, called = false;
 
 		json_array_foreach(edges, k, e) {
-			calls = calls || bh_streq(str(e, "from"), str(z, "name"));
-			called = called || bh_streq(str(e, "to"), str(z, "name"));
+			calls = calls || bh_streq(bh_doc_text(e, "from"), bh_doc_text(z, "name"));
+			called = called || bh_streq(bh_doc_text(e, "to"), bh_doc_text(z, "name"));
 		}
 		if (calls || has_containers(z) || !called)
 			(void)add_node(p, z, false);
@@ -160,8 +149,8 @@ static size_t row_of(struct picture *p, struct node *n, const char *ports, const
 			return 0;
 		}
 	}
-	r->packets += num(edge, "packets");
-	r->bytes += num(edge, "bytes");
+	r->packets += bh_doc_num(edge, "packets");
+	r->bytes += bh_doc_num(edge, "bytes");
 	return (size_t)(r - n->rows.v);
 }
 
@@ -172,7 +161,7 @@ static size_t calls(const struct picture *p, const char *name)
 	json_t *e;
 
 	json_array_foreach(json_object_get(p->doc, "edges"), i, e)
-		n += bh_streq(str(e, "from"), name);
+		n += bh_streq(bh_doc_text(e, "from"), name);
 	return n;
 }
 
@@ -182,15 +171,15 @@ static void add_lines(struct picture *p)
 	size_t i;
 
 	json_array_foreach(json_object_get(p->doc, "edges"), i, e) {
-		size_t from = box_of(p, str(e, "from"), false), to = box_of(p, str(e, "to"), true);
+		size_t from = box_of(p, bh_doc_text(e, "from"), false), to = box_of(p, bh_doc_text(e, "to"), true);
 		_cleanup_buf_ struct bh_buf own = {0};
 		struct line *l;
 
 		if (from == NONE || to == NONE || p->err)
 			continue;
 		/* no line: it would go around its own box, or be one of so many that none can be followed */
-		if (from == to || calls(p, str(e, "from")) > HUB) {
-			bh_buf_printf(&own, "%s: %s", from == to ? "itself" : str(e, "from"), str(e, "ports"));
+		if (from == to || calls(p, bh_doc_text(e, "from")) > HUB) {
+			bh_buf_printf(&own, "%s: %s", from == to ? "itself" : bh_doc_text(e, "from"), bh_doc_text(e, "ports"));
 			(void)row_of(p, &p->nodes.v[to], own.s ? own.s : "", e);
 			continue;
 		}
@@ -202,7 +191,7 @@ static void add_lines(struct picture *p)
 		l->from = from;
 		l->to = to;
 		l->edge = e;
-		l->row = row_of(p, &p->nodes.v[to], str(e, "ports"), e);
+		l->row = row_of(p, &p->nodes.v[to], bh_doc_text(e, "ports"), e);
 	}
 }
 
@@ -382,7 +371,7 @@ static void put_line(const struct picture *p, const struct line *l, struct bh_bu
 	static const char *const colours[] = {"#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#c2185b", "#5f6b12", "#0e7c86", "#444444"};
 	const struct node *from = &p->nodes.v[l->from], *to = &p->nodes.v[l->to];
 	int x = x_of(from) + BOX_W, y = y_of(from) + HEAD_H / 2, end_y = y_of(to) + HEAD_H + (int)l->row * ROW_H + ROW_H / 2;
-	json_int_t bytes = num(l->edge, "bytes");
+	json_int_t bytes = bh_doc_num(l->edge, "bytes");
 	int width = 1;
 
 	for (; p->live && bytes >= 1000 && width < 6; bytes /= 30)
@@ -400,31 +389,31 @@ static void put_line(const struct picture *p, const struct line *l, struct bh_bu
 			bh_buf_printf(out, " H%d", x);
 	}
 	bh_buf_printf(out, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"%d\" stroke-opacity=\"0.75\"%s marker-end=\"url(#head)\"><title>",
-		colours[l->from % BH_ARRAY_SIZE(colours)], width, bh_streq(str(to->zone, "mode"), "audit") ? " stroke-dasharray=\"5 3\"" : "");
-	put_text(out, str(l->edge, "from"), 0);
+		colours[l->from % BH_ARRAY_SIZE(colours)], width, bh_streq(bh_doc_text(to->zone, "mode"), "audit") ? " stroke-dasharray=\"5 3\"" : "");
+	put_text(out, bh_doc_text(l->edge, "from"), 0);
 	bh_buf_puts(out, " to ");
-	put_text(out, str(l->edge, "to"), 0);
+	put_text(out, bh_doc_text(l->edge, "to"), 0);
 	bh_buf_puts(out, ": ");
-	put_text(out, str(l->edge, "ports"), 0);
+	put_text(out, bh_doc_text(l->edge, "ports"), 0);
 	bh_buf_puts(out, "</title></path>\n");
 }
 
 static void put_box(const struct picture *p, const struct node *n, struct bh_buf *out)
 {
-	bool ours = has_containers(n->zone), quarantine = bh_streq(str(n->zone, "name"), "quarantine");
+	bool ours = has_containers(n->zone), quarantine = bh_streq(bh_doc_text(n->zone, "name"), "quarantine");
 	char packets[BH_SI_TEXT], bytes[BH_SI_TEXT];
 	int x = x_of(n), y = y_of(n);
 
 	bh_buf_printf(out, "<g><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" stroke=\"%s\"%s/><title>", x, y, BOX_W, (int)n->h,
 		quarantine ? "#fdeeee" : ours ? "#eef4fb" : "#f5f5f2", quarantine ? "#b33" : ours ? "#3b6ea5" : "#999",
-		bh_streq(str(n->zone, "mode"), "audit") ? " stroke-dasharray=\"5 3\"" : "");
-	put_text(out, str(n->zone, "name"), 0);
+		bh_streq(bh_doc_text(n->zone, "mode"), "audit") ? " stroke-dasharray=\"5 3\"" : "");
+	put_text(out, bh_doc_text(n->zone, "name"), 0);
 	bh_buf_printf(out, "</title><text x=\"%d\" y=\"%d\" font-size=\"13\" font-weight=\"bold\">", x + 8, y + 16);
-	put_text(out, str(n->zone, "name"), NAME_CHARS);
+	put_text(out, bh_doc_text(n->zone, "name"), NAME_CHARS);
 	bh_buf_puts(out, "</text>");
 	if (json_is_integer(json_object_get(n->zone, "containers")) && ours)
 		bh_buf_printf(out, "<text x=\"%d\" y=\"%d\" font-size=\"11\" fill=\"#555\" text-anchor=\"end\">%lld</text>", x + BOX_W - 8, y + 16,
-			(long long)num(n->zone, "containers"));
+			(long long)bh_doc_num(n->zone, "containers"));
 	for (size_t i = 0; i < n->rows.n; i++) {
 		const struct row *r = &n->rows.v[i];
 

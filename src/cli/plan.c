@@ -7,13 +7,6 @@
 #define PLAN_TIMEOUT_MS 60000
 #define ROWS_MAX 40	/* of each kind that are drawn */
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "-";
-}
-
 struct rows {
 	struct bh_writer *w;
 	const char *label;	/* of the first row */
@@ -40,7 +33,7 @@ static void put_expectations(struct bh_writer *w, const json_t *doc)
 	size_t i;
 
 	json_array_foreach(json_object_get(doc, "expectations"), i, x)
-		ROW(&r, "%s:%lld: %s", str(x, "file"), (long long)json_integer_value(json_object_get(x, "line")), str(x, "message"));
+		ROW(&r, "%s:%lld: %s", bh_doc_dash(x, "file"), (long long)json_integer_value(json_object_get(x, "line")), bh_doc_dash(x, "message"));
 	rows_end(&r);
 	if (r.n > 0)
 		bh_text_fact(w, "", BH_BAD, "an expectation fails: a reload would be refused");
@@ -55,7 +48,7 @@ static void put_settings(struct bh_writer *w, const json_t *doc)
 	json_array_foreach(json_object_get(doc, "settings"), i, x) {
 		const char *zone = json_string_value(json_object_get(x, "zone"));
 
-		ROW(&r, "%s%s%s: %s -> %s", zone ? zone : "", zone ? " " : "", str(x, "setting"), str(x, "before"), str(x, "after"));
+		ROW(&r, "%s%s%s: %s -> %s", zone ? zone : "", zone ? " " : "", bh_doc_dash(x, "setting"), bh_doc_dash(x, "before"), bh_doc_dash(x, "after"));
 	}
 	rows_end(&r);
 }
@@ -69,7 +62,7 @@ static void put_moves(struct bh_writer *w, const json_t *doc)
 	json_array_foreach(json_object_get(doc, "moves"), i, x) {
 		const char *reason = json_string_value(json_object_get(x, "reason"));
 
-		ROW(&r, "%s: %s -> %s%s%s", str(x, "name"), str(x, "from"), str(x, "to"), reason ? ", " : "", reason ? reason : "");
+		ROW(&r, "%s: %s -> %s%s%s", bh_doc_dash(x, "name"), bh_doc_dash(x, "from"), bh_doc_dash(x, "to"), reason ? ", " : "", reason ? reason : "");
 	}
 	rows_end(&r);
 }
@@ -110,11 +103,12 @@ static void put_paths(struct bh_writer *w, const json_t *doc, const char *change
 		_cleanup_buf_ struct bh_buf to = {0}, ports = {0};
 
 		for (next = i; next < n && same_but_to(first, json_array_get(paths, next)); next++)
-			bh_buf_printf(&to, "%s%s", next > i ? ", " : "", str(json_object_get(json_array_get(paths, next), "to"), "name"));
-		if (!bh_streq(str(first, "change"), change))
+			bh_buf_printf(&to, "%s%s", next > i ? ", " : "", bh_doc_dash(json_object_get(json_array_get(paths, next), "to"), "name"));
+		if (!bh_streq(bh_doc_dash(first, "change"), change))
 			continue;
 		put_ports(&ports, first);
-		ROW(&r, "%s -> %s: %s (%s)", str(json_object_get(first, "from"), "name"), to.s ? to.s : "", ports.s ? ports.s : "", str(first, "source"));
+		ROW(&r, "%s -> %s: %s (%s)", bh_doc_dash(json_object_get(first, "from"), "name"), to.s ? to.s : "",
+			ports.s ? ports.s : "", bh_doc_dash(first, "source"));
 	}
 	rows_end(&r);
 }
@@ -126,7 +120,7 @@ static void plan_text(struct bh_writer *w, const json_t *doc, void *userdata)
 	bool changes = json_is_true(json_object_get(doc, "changes"));
 
 	(void)userdata;
-	bh_text_fact(w, "plan", changes ? BH_BOLD : BH_GOOD, "%s: %s", str(doc, "file"), changes ? "a reload would change this" : "nothing changes");
+	bh_text_fact(w, "plan", changes ? BH_BOLD : BH_GOOD, "%s: %s", bh_doc_dash(doc, "file"), changes ? "a reload would change this" : "nothing changes");
 	put_expectations(w, doc);
 	put_settings(w, doc);
 	put_moves(w, doc);

@@ -37,11 +37,6 @@ static void told_clear(struct told *t)
 	json_decref(t->doc);
 }
 
-static const char *str(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
 static int read_zones(struct told *t)
 {
 	size_t i;
@@ -51,12 +46,12 @@ static int read_zones(struct told *t)
 		struct bh_zone_inst *z = bh_vec_add(&t->insts->insts);
 		json_int_t zone = json_integer_value(json_object_get(x, "zone"));
 
-		if (!z || bh_strdup(&z->name, str(x, "name")) < 0 || bh_strdup(&z->value, str(x, "value")) < 0)
+		if (!z || bh_strdup(&z->name, bh_doc_str(x, "name")) < 0 || bh_strdup(&z->value, bh_doc_str(x, "value")) < 0)
 			return -ENOMEM;
 		if (!z->name || zone < -1 || zone >= (json_int_t)t->policy->zones.n)
 			return -EBADMSG;
 		z->zone = (int)zone;
-		z->builtin = str(x, "builtin") ? bh_builtin_from_name(str(x, "builtin")) : BH_BUILTIN_NONE;
+		z->builtin = bh_doc_str(x, "builtin") ? bh_builtin_from_name(bh_doc_str(x, "builtin")) : BH_BUILTIN_NONE;
 		z->id = (uint32_t)json_integer_value(json_object_get(x, "id"));
 	}
 	return 0;
@@ -67,7 +62,7 @@ static int read_network(const json_t *x, struct bh_network *n)
 	size_t i;
 	json_t *y;
 
-	if (bh_strdup(&n->id, str(x, "bridge")) < 0 || bh_strdup(&n->bridge, str(x, "bridge")) < 0)
+	if (bh_strdup(&n->id, bh_doc_str(x, "bridge")) < 0 || bh_strdup(&n->bridge, bh_doc_str(x, "bridge")) < 0)
 		return -ENOMEM;
 	json_array_foreach(json_object_get(x, "subnets"), i, y) {
 		struct bh_prefix p;
@@ -114,7 +109,7 @@ static int read_networks(struct told *t)
 
 static int read_answer(struct told *t)
 {
-	const char *yaml = str(t->doc, "policy");
+	const char *yaml = bh_doc_str(t->doc, "policy");
 	const struct bh_config_text text = {.name = "bulkhead.yaml", .text = yaml, .n = yaml ? strlen(yaml) : 0};
 	struct bh_diags diags = {0};
 	int r = yaml ? bh_config_parse(&text, 1, &t->policy, &diags) : -EBADMSG;

@@ -2,23 +2,13 @@
 /* The first thing that a newcomer runs: what stands open here. No daemon, no change. */
 #include "scan.h"
 
+#include <bulkhead/control.h>
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DOCKER_SOCKET "/run/docker.sock"
-
-/* Text of strangers, escaped where it is no UTF-8. */
-static json_t *text_json(const char *s)
-{
-	_cleanup_buf_ struct bh_buf safe = {0};
-	json_t *j = s ? json_string(s) : json_null();
-
-	if (j)
-		return j;
-	bh_buf_put_safe(&safe, s, 4096);
-	return json_string(safe.s ? safe.s : "");
-}
 
 static json_t *finding_json(const struct bh_finding *f)
 {
@@ -29,9 +19,9 @@ static json_t *finding_json(const struct bh_finding *f)
 	if (f->internet)
 		json_array_append_new(from, json_string("internet"));
 	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "kind", bh_scan_kind_name(f->kind), "severity",
-		bh_scan_severity_name(f->severity), "sure", f->sure, "container", text_json(f->container), "door", text_json(f->door), "from", from,
-		"meaning", text_json(f->meaning), "bulkhead", "zones", text_json(f->zone), "allow", text_json(f->allow), "docker",
-		text_json(f->docker));
+		bh_scan_severity_name(f->severity), "sure", f->sure, "container", bh_json_text(f->container), "door", bh_json_text(f->door), "from", from,
+		"meaning", bh_json_text(f->meaning), "bulkhead", "zones", bh_json_text(f->zone), "allow", bh_json_text(f->allow), "docker",
+		bh_json_text(f->docker));
 }
 
 json_t *bh_scan_json(const struct bh_scan *s, const char *socket)
@@ -43,31 +33,27 @@ json_t *bh_scan_json(const struct bh_scan *s, const char *socket)
 			json_decref(list);
 			return NULL;
 		}
-	return json_pack("{s:i, s:{s:s, s:o, s:I}, s:s?, s:I, s:o}", "version", 1, "runtime", "kind", "docker", "socket", text_json(socket), "containers",
+	return json_pack("{s:i, s:{s:s, s:o, s:I}, s:s?, s:I, s:o}", "version", 1, "runtime", "kind", "docker", "socket", bh_json_text(socket), "containers",
 		(json_int_t)s->containers, "firewall", s->firewall, "guarded", (json_int_t)s->guarded, "findings", list);
-}
-
-static const char *str(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
 }
 
 static void put_finding(struct bh_writer *w, const json_t *f)
 {
 	const json_t *from = json_object_get(f, "from"), *bulkhead = json_object_get(f, "bulkhead");
-	const char *severity = str(f, "severity"), *door = str(f, "door");
+	const char *severity = bh_doc_str(f, "severity"), *door = bh_doc_str(f, "door");
 	enum bh_style style = bh_streq(severity, "high") ? BH_BAD : bh_streq(severity, "medium") ? BH_WARN : BH_PLAIN;
 	const char *who = json_array_size(from) == 2 ? ", open to lan and internet" : bh_streq(json_string_value(json_array_get(from, 0)), "lan") ?
 		", open to lan" : json_array_size(from) ? ", open to internet" : "";
 
 	fputc('\n', w->out);
-	bh_text_fact(w, severity ? severity : "-", style, "%s: %s%s%s%s", str(f, "container"), str(f, "kind"), door ? " " : "", door ? door : "", who);
-	bh_text_fact(w, "", BH_PLAIN, "%s", str(f, "meaning"));
-	if (str(bulkhead, "zones"))
-		bh_text_fact(w, "zones", BH_DIM, "%s%s", str(bulkhead, "zones"), str(bulkhead, "allow") ? "" : "  and no rule to it");
-	if (str(bulkhead, "allow"))
-		bh_text_fact(w, "allow", BH_DIM, "%s", str(bulkhead, "allow"));
-	bh_text_fact(w, "docker", BH_DIM, "%s", str(f, "docker"));
+	bh_text_fact(w, severity ? severity : "-", style, "%s: %s%s%s%s", bh_doc_str(f, "container"), bh_doc_str(f, "kind"),
+		door ? " " : "", door ? door : "", who);
+	bh_text_fact(w, "", BH_PLAIN, "%s", bh_doc_str(f, "meaning"));
+	if (bh_doc_str(bulkhead, "zones"))
+		bh_text_fact(w, "zones", BH_DIM, "%s%s", bh_doc_str(bulkhead, "zones"), bh_doc_str(bulkhead, "allow") ? "" : "  and no rule to it");
+	if (bh_doc_str(bulkhead, "allow"))
+		bh_text_fact(w, "allow", BH_DIM, "%s", bh_doc_str(bulkhead, "allow"));
+	bh_text_fact(w, "docker", BH_DIM, "%s", bh_doc_str(f, "docker"));
 }
 
 void bh_scan_text(struct bh_writer *w, const json_t *doc, void *userdata)
@@ -80,8 +66,8 @@ void bh_scan_text(struct bh_writer *w, const json_t *doc, void *userdata)
 
 	(void)userdata;
 	bh_text_fact(w, "found", n ? BH_BAD : BH_GOOD, "%zu in %lld container%s of %s", n, (long long)containers, containers == 1 ? "" : "s",
-		str(json_object_get(doc, "runtime"), "socket"));
-	bh_text_fact(w, "firewall", BH_PLAIN, "%s", str(doc, "firewall") ? str(doc, "firewall") : "none that guards this host's own ports");
+		bh_doc_str(json_object_get(doc, "runtime"), "socket"));
+	bh_text_fact(w, "firewall", BH_PLAIN, "%s", bh_doc_str(doc, "firewall") ? bh_doc_str(doc, "firewall") : "none that guards this host's own ports");
 	if (guarded)
 		bh_text_fact(w, "bulkhead", BH_GOOD, "enforces: %lld door%s that Docker leaves open %s judged by its rules (bulkhead status rules)",
 			(long long)guarded, guarded == 1 ? "" : "s", guarded == 1 ? "is" : "are");

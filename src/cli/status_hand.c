@@ -5,17 +5,10 @@
 
 #include <bulkhead/buf.h>
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "-";
-}
-
 static void put_override(struct bh_writer *w, const json_t *o)
 {
 	const json_t *left = json_object_get(o, "seconds_left"), *ports = json_object_get(o, "ports");
-	const char *kind = str(o, "kind"), *problem = json_string_value(json_object_get(o, "problem"));
+	const char *kind = bh_doc_dash(o, "kind"), *problem = json_string_value(json_object_get(o, "problem"));
 	char text[BH_DURATION_TEXT] = "";
 	_cleanup_buf_ struct bh_buf b = {0};
 	json_t *p;
@@ -26,13 +19,13 @@ static void put_override(struct bh_writer *w, const json_t *o)
 	if (bh_streq(kind, "lockdown")) {
 		bh_text_fact(w, "by hand", BH_BAD, "LOCKDOWN: containers get nothing, whatever the rules say: bulkhead unlock");
 	} else if (bh_streq(kind, "quarantine")) {
-		bh_text_fact(w, "by hand", BH_BAD, "%s is in quarantine%s%s%s: bulkhead release %s", str(o, "container"), *text ? " for " : "", text,
-			json_is_false(json_object_get(o, "running")) ? " (not running)" : "", str(o, "container"));
+		bh_text_fact(w, "by hand", BH_BAD, "%s is in quarantine%s%s%s: bulkhead release %s", bh_doc_dash(o, "container"), *text ? " for " : "", text,
+			json_is_false(json_object_get(o, "running")) ? " (not running)" : "", bh_doc_dash(o, "container"));
 	} else {
 		bh_buf_puts(&b, json_array_size(ports) ? "" : "every port");
 		json_array_foreach(ports, i, p)
 			bh_buf_printf(&b, "%s%s", i ? ", " : "", json_string_value(p));
-		bh_text_fact(w, "by hand", BH_WARN, "%s -> %s: %s is open for %s%s%s", str(o, "from"), str(o, "to"), b.s ? b.s : "", text,
+		bh_text_fact(w, "by hand", BH_WARN, "%s -> %s: %s is open for %s%s%s", bh_doc_dash(o, "from"), bh_doc_dash(o, "to"), b.s ? b.s : "", text,
 			problem ? ", but: " : "", problem ? problem : "");
 	}
 }

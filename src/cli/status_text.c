@@ -7,16 +7,6 @@
 
 #define PROBLEMS_MAX 8
 
-static const char *str(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 static const char *or_dash(const char *s)
 {
 	return s ? s : "-";
@@ -37,7 +27,7 @@ struct problems {
 static void put_mode(struct bh_writer *w, const json_t *doc)
 {
 	const json_t *daemon = json_object_get(doc, "daemon"), *kernel = json_object_get(doc, "kernel");
-	const char *state = str(daemon, "state");
+	const char *state = bh_doc_str(daemon, "state");
 	bool in_sync = json_is_true(json_object_get(kernel, "in_sync"));
 
 	if (!json_is_object(daemon)) {
@@ -59,13 +49,13 @@ static void put_container_problems(struct problems *p, const json_t *doc)
 	size_t i;
 
 	json_array_foreach(list, i, c) {
-		const char *name = or_dash(str(c, "name")), *enforced = str(c, "enforced");
+		const char *name = bh_doc_dash(c, "name"), *enforced = bh_doc_str(c, "enforced");
 
 		if (enforced && strcmp(enforced, "full") != 0)
 			PROBLEM(p, BH_WARN, "%s is %s enforced: %s", name, strcmp(enforced, "none") == 0 ? "not" : "partly",
-				or_dash(str(c, "unenforced_reason")));
-		if (bh_streq(str(c, "zone"), "quarantine"))
-			PROBLEM(p, BH_WARN, "%s is in quarantine: %s", name, or_dash(str(c, "reason")));
+				bh_doc_dash(c, "unenforced_reason"));
+		if (bh_streq(bh_doc_str(c, "zone"), "quarantine"))
+			PROBLEM(p, BH_WARN, "%s is in quarantine: %s", name, bh_doc_dash(c, "reason"));
 	}
 }
 
@@ -77,14 +67,14 @@ static void put_problems(struct bh_writer *w, const json_t *doc)
 	json_t *rt;
 	size_t i;
 
-	if (str(daemon, "reason"))
-		PROBLEM(&p, BH_BAD, "%s", str(daemon, "reason"));
-	if (str(config, "error") && !bh_streq(str(config, "error"), str(daemon, "reason")))
-		PROBLEM(&p, BH_BAD, "the configuration was refused, the last good one is in force: %s", str(config, "error"));
+	if (bh_doc_str(daemon, "reason"))
+		PROBLEM(&p, BH_BAD, "%s", bh_doc_str(daemon, "reason"));
+	if (bh_doc_str(config, "error") && !bh_streq(bh_doc_str(config, "error"), bh_doc_str(daemon, "reason")))
+		PROBLEM(&p, BH_BAD, "the configuration was refused, the last good one is in force: %s", bh_doc_str(config, "error"));
 	json_array_foreach(runtimes, i, rt)
-		if (!bh_streq(str(rt, "state"), "connected"))
-			PROBLEM(&p, BH_WARN, "%s at %s is %s", or_dash(str(rt, "kind")), or_dash(str(rt, "socket")),
-				or_dash(str(rt, "state")));
+		if (!bh_streq(bh_doc_str(rt, "state"), "connected"))
+			PROBLEM(&p, BH_WARN, "%s at %s is %s", bh_doc_dash(rt, "kind"), bh_doc_dash(rt, "socket"),
+				bh_doc_dash(rt, "state"));
 	put_container_problems(&p, doc);
 	if (p.n > PROBLEMS_MAX)
 		bh_text_fact(w, "", BH_WARN, "and %zu more: bulkhead status containers", p.n - PROBLEMS_MAX);
@@ -99,16 +89,16 @@ static void put_health(struct bh_writer *w, const json_t *doc)
 	size_t i;
 
 	if (json_is_object(daemon)) {
-		bh_text_fact(w, "daemon", BH_PLAIN, "bulkheadd %s, pid %lld, since %s", or_dash(str(daemon, "version")),
-			(long long)num(daemon, "pid"), or_dash(str(daemon, "since")));
-		bh_text_fact(w, "config", BH_PLAIN, "%s, loaded %s", or_dash(file), or_dash(str(config, "loaded")));
+		bh_text_fact(w, "daemon", BH_PLAIN, "bulkheadd %s, pid %lld, since %s", bh_doc_dash(daemon, "version"),
+			(long long)bh_doc_num(daemon, "pid"), bh_doc_dash(daemon, "since"));
+		bh_text_fact(w, "config", BH_PLAIN, "%s, loaded %s", or_dash(file), bh_doc_dash(config, "loaded"));
 	}
-	bh_text_fact(w, "kernel", BH_PLAIN, "table %s, %s, %lld repairs", or_dash(str(kernel, "table")),
-		json_is_true(json_object_get(kernel, "owned")) ? "owned" : "watched and repaired", (long long)num(kernel, "repairs"));
+	bh_text_fact(w, "kernel", BH_PLAIN, "table %s, %s, %lld repairs", bh_doc_dash(kernel, "table"),
+		json_is_true(json_object_get(kernel, "owned")) ? "owned" : "watched and repaired", (long long)bh_doc_num(kernel, "repairs"));
 	json_array_foreach(runtimes, i, rt)
-		bh_text_fact(w, "runtime", BH_PLAIN, "%s at %s: %s, %lld events, %lld resyncs", or_dash(str(rt, "kind")),
-			or_dash(str(rt, "socket")), or_dash(str(rt, "state")), (long long)num(rt, "events"),
-			(long long)num(rt, "resyncs"));
+		bh_text_fact(w, "runtime", BH_PLAIN, "%s at %s: %s, %lld events, %lld resyncs", bh_doc_dash(rt, "kind"),
+			bh_doc_dash(rt, "socket"), bh_doc_dash(rt, "state"), (long long)bh_doc_num(rt, "events"),
+			(long long)bh_doc_num(rt, "resyncs"));
 }
 
 /* "50M/-": egress and ingress, never cut: a cut rate reads like another one. */
@@ -117,24 +107,24 @@ static void rates_cell(struct bh_table_text *t, const json_t *row)
 	const json_t *b = json_object_get(row, "bandwidth");
 	char e[BH_RATE_TEXT], i[BH_RATE_TEXT], both[2 * BH_RATE_TEXT + 1];
 
-	if (num(b, "egress_bps") <= 0 && num(b, "ingress_bps") <= 0) {
+	if (bh_doc_num(b, "egress_bps") <= 0 && bh_doc_num(b, "ingress_bps") <= 0) {
 		bh_table_cell(t, BH_PLAIN, NULL);
 		return;
 	}
-	snprintf(both, sizeof(both), "%s/%s", bh_rate_text(num(b, "egress_bps"), e), bh_rate_text(num(b, "ingress_bps"), i));
+	snprintf(both, sizeof(both), "%s/%s", bh_rate_text(bh_doc_num(b, "egress_bps"), e), bh_rate_text(bh_doc_num(b, "ingress_bps"), i));
 	bh_table_cell(t, BH_PLAIN, both);
 }
 
 static void dropped_cell(struct bh_table_text *t, const json_t *row)
 {
-	bh_table_number(t, num(row, "dropped_packets") ? BH_WARN : BH_PLAIN, num(row, "dropped_packets"));
+	bh_table_number(t, bh_doc_num(row, "dropped_packets") ? BH_WARN : BH_PLAIN, bh_doc_num(row, "dropped_packets"));
 }
 
 /* Built-in zones that nothing happened in are left out of the overview. */
 static bool is_quiet(const json_t *zone)
 {
-	return bh_streq(str(zone, "kind"), "builtin") && num(zone, "containers") == 0 && num(zone, "packets") == 0 &&
-		num(zone, "dropped_packets") == 0;
+	return bh_streq(bh_doc_str(zone, "kind"), "builtin") && bh_doc_num(zone, "containers") == 0 && bh_doc_num(zone, "packets") == 0 &&
+		bh_doc_num(zone, "dropped_packets") == 0;
 }
 
 static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
@@ -149,20 +139,20 @@ static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 	size_t i;
 
 	json_array_foreach(zones, i, z) {
-		const char *kind = str(z, "kind");
+		const char *kind = bh_doc_str(z, "kind");
 
 		if (!all && is_quiet(z))
 			continue;
-		bh_table_cell(&t, BH_PLAIN, str(z, "name"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_str(z, "name"));
 		bh_table_cell(&t, BH_DIM, kind);
-		bh_table_cell(&t, bh_streq(str(z, "mode"), "audit") ? BH_WARN : BH_PLAIN, str(z, "mode"));
+		bh_table_cell(&t, bh_streq(bh_doc_str(z, "mode"), "audit") ? BH_WARN : BH_PLAIN, bh_doc_str(z, "mode"));
 		if (json_is_integer(json_object_get(z, "containers")))
-			bh_table_number(&t, BH_PLAIN, num(z, "containers"));
+			bh_table_number(&t, BH_PLAIN, bh_doc_num(z, "containers"));
 		else
 			bh_table_cell(&t, BH_PLAIN, NULL);
 		rates_cell(&t, z);
-		bh_table_number(&t, BH_PLAIN, num(z, "packets"));
-		bh_table_number(&t, BH_PLAIN, num(z, "bytes"));
+		bh_table_number(&t, BH_PLAIN, bh_doc_num(z, "packets"));
+		bh_table_number(&t, BH_PLAIN, bh_doc_num(z, "bytes"));
 		dropped_cell(&t, z);
 	}
 	bh_table_print(w, &t);
@@ -170,7 +160,7 @@ static void put_zones(struct bh_writer *w, const json_t *doc, bool all)
 
 static void put_guarantee(struct bh_writer *w, const char *zone, const char *who, const json_t *b)
 {
-	json_int_t out = num(b, "egress_guarantee_bps"), in = num(b, "ingress_guarantee_bps");
+	json_int_t out = bh_doc_num(b, "egress_guarantee_bps"), in = bh_doc_num(b, "ingress_guarantee_bps");
 	char e[BH_RATE_TEXT], i[BH_RATE_TEXT];
 
 	if (out > 0 || in > 0)
@@ -185,7 +175,7 @@ static void put_caps(struct bh_writer *w, const json_t *doc)
 	size_t i, k;
 
 	json_array_foreach(zones, i, z) {
-		const char *zone = or_dash(str(z, "name"));
+		const char *zone = bh_doc_dash(z, "name");
 		_cleanup_buf_ struct bh_buf names = {0};
 
 		put_guarantee(w, zone, "is", json_object_get(z, "bandwidth"));
@@ -212,10 +202,10 @@ static void put_limits(struct bh_writer *w, const json_t *doc)
 		if (!json_is_object(c))
 			continue;
 		if (json_is_integer(json_object_get(c, "max")))
-			bh_buf_printf(&text, " %lld connections at once%s", (long long)num(c, "max"), rate ? "," : "");
+			bh_buf_printf(&text, " %lld connections at once%s", (long long)bh_doc_num(c, "max"), rate ? "," : "");
 		if (rate)
 			bh_buf_printf(&text, " %.30s new", rate);
-		bh_text_line(w, BH_DIM, "%s: each container may open%s", or_dash(str(z, "name")), text.s ? text.s : "");
+		bh_text_line(w, BH_DIM, "%s: each container may open%s", bh_doc_dash(z, "name"), text.s ? text.s : "");
 	}
 }
 
@@ -244,15 +234,15 @@ static void put_containers(struct bh_writer *w, const json_t *doc)
 		return;
 	}
 	json_array_foreach(list, i, c) {
-		bool quarantined = bh_streq(str(c, "zone"), "quarantine"), full = bh_streq(str(c, "enforced"), "full");
+		bool quarantined = bh_streq(bh_doc_str(c, "zone"), "quarantine"), full = bh_streq(bh_doc_str(c, "enforced"), "full");
 
-		bh_table_cell(&t, BH_PLAIN, str(c, "name"));
-		bh_table_cell(&t, quarantined || !full ? BH_WARN : BH_PLAIN, str(c, "zone"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_str(c, "name"));
+		bh_table_cell(&t, quarantined || !full ? BH_WARN : BH_PLAIN, bh_doc_str(c, "zone"));
 		address_cell(&t, c);
 		rates_cell(&t, c);
-		bh_table_number(&t, BH_PLAIN, num(c, "packets"));
+		bh_table_number(&t, BH_PLAIN, bh_doc_num(c, "packets"));
 		dropped_cell(&t, c);
-		bh_table_cell(&t, full ? BH_DIM : BH_WARN, full ? str(c, "reason") : str(c, "unenforced_reason"));
+		bh_table_cell(&t, full ? BH_DIM : BH_WARN, full ? bh_doc_str(c, "reason") : bh_doc_str(c, "unenforced_reason"));
 	}
 	bh_table_print(w, &t);
 }
@@ -285,13 +275,13 @@ static void put_rules(struct bh_writer *w, const json_t *doc)
 		return;
 	}
 	json_array_foreach(rules, i, r) {
-		bh_table_cell(&t, BH_PLAIN, str(r, "from"));
-		bh_table_cell(&t, BH_PLAIN, str(r, "to"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_str(r, "from"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_str(r, "to"));
 		ports_cell(&t, r);
-		bh_table_cell(&t, BH_PLAIN, str(r, "verdict"));
-		bh_table_number(&t, BH_PLAIN, num(r, "packets"));
-		bh_table_number(&t, BH_PLAIN, num(r, "bytes"));
-		bh_table_cell(&t, BH_DIM, str(r, "source"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_str(r, "verdict"));
+		bh_table_number(&t, BH_PLAIN, bh_doc_num(r, "packets"));
+		bh_table_number(&t, BH_PLAIN, bh_doc_num(r, "bytes"));
+		bh_table_cell(&t, BH_DIM, bh_doc_str(r, "source"));
 	}
 	bh_table_print(w, &t);
 }

@@ -98,13 +98,6 @@ static json_t *expectations_json(const struct bh_policy *p, const struct bh_expe
 
 /* ---- text */
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
 static bool is_open(const json_t *pair)
 {
 	return json_array_size(json_object_get(pair, "open")) > 0;
@@ -149,7 +142,7 @@ static bool is_idle(const struct drawing *d, const char *name)
 	if (bh_builtin_from_name(name) == BH_BUILTIN_NONE)
 		return false;
 	json_array_foreach(json_object_get(d->doc, "pairs"), i, x)
-		if (is_open(x) && (strcmp(str(x, "from"), name) == 0 || strcmp(str(x, "to"), name) == 0))
+		if (is_open(x) && (strcmp(bh_doc_text(x, "from"), name) == 0 || strcmp(bh_doc_text(x, "to"), name) == 0))
 			return false;
 	return true;
 }
@@ -163,9 +156,9 @@ static void drawing_make(struct drawing *d)
 		if (d->err == 0 && !is_idle(d, json_string_value(x)))
 			d->err = bh_vec_push(&d->names, json_string_value(x));
 	json_array_foreach(json_object_get(d->doc, "pairs"), i, x)
-		if (d->err == 0 && d->sets.n <= LETTERS && is_open(x) && strcmp(str(x, "text"), "every port") != 0 &&
-			find(d->sets.v, d->sets.n, str(x, "text")) == d->sets.n)
-			d->err = bh_vec_push(&d->sets, str(x, "text"));
+		if (d->err == 0 && d->sets.n <= LETTERS && is_open(x) && strcmp(bh_doc_text(x, "text"), "every port") != 0 &&
+			find(d->sets.v, d->sets.n, bh_doc_text(x, "text")) == d->sets.n)
+			d->err = bh_vec_push(&d->sets, bh_doc_text(x, "text"));
 }
 
 static char letter(size_t i)
@@ -179,8 +172,9 @@ static char cell_char(const struct drawing *d, const char *from, const char *to)
 	json_t *x;
 
 	json_array_foreach(json_object_get(d->doc, "pairs"), i, x)
-		if (strcmp(str(x, "from"), from) == 0 && strcmp(str(x, "to"), to) == 0)
-			return !is_open(x) ? '.' : strcmp(str(x, "text"), "every port") == 0 ? '*' : letter(find(d->sets.v, d->sets.n, str(x, "text")));
+		if (strcmp(bh_doc_text(x, "from"), from) == 0 && strcmp(bh_doc_text(x, "to"), to) == 0)
+			return !is_open(x) ? '.' : strcmp(bh_doc_text(x, "text"), "every port") == 0 ? '*' :
+				letter(find(d->sets.v, d->sets.n, bh_doc_text(x, "text")));
 	return ' ';
 }
 
@@ -266,9 +260,9 @@ static void put_pairs(const struct drawing *d)
 		if (!is_open(x))
 			continue;
 		bh_buf_printf(&rule, "%s%s", json_string_value(json_array_get(rules, 0)), json_array_size(rules) > 1 ? " ..." : "");
-		bh_table_cell(&t, BH_PLAIN, str(x, "from"));
-		bh_table_cell(&t, BH_PLAIN, str(x, "to"));
-		bh_table_cell(&t, BH_PLAIN, str(x, "text"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_text(x, "from"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_text(x, "to"));
+		bh_table_cell(&t, BH_PLAIN, bh_doc_text(x, "text"));
 		bh_table_cell(&t, BH_DIM, rule.s);
 	}
 	bh_table_print(d->w, &t);
@@ -301,7 +295,7 @@ static void put_expectations(const struct drawing *d)
 			json_array_size(list));
 	json_array_foreach(list, i, x)
 		json_array_foreach(json_object_get(x, "failures"), k, why)
-			bh_text_fact(d->w, "fails", BH_BAD, "%s: %s", str(x, "source"), json_string_value(why));
+			bh_text_fact(d->w, "fails", BH_BAD, "%s: %s", bh_doc_text(x, "source"), json_string_value(why));
 }
 
 static void test_text(struct bh_writer *w, const json_t *doc, void *userdata)
@@ -311,11 +305,11 @@ static void test_text(struct bh_writer *w, const json_t *doc, void *userdata)
 
 	(void)userdata;
 	if (!json_is_true(json_object_get(doc, "valid"))) {
-		bh_text_line(w, BH_BAD, "%s: invalid", str(doc, "file"));
+		bh_text_line(w, BH_BAD, "%s: invalid", bh_doc_text(doc, "file"));
 		return;
 	}
-	bh_text_fact(w, "mode", strcmp(str(doc, "mode"), "audit") == 0 ? BH_WARN : BH_GOOD, "%s%s", str(doc, "mode"),
-		strcmp(str(doc, "mode"), "audit") == 0 ? ": what is closed here is logged, and passes" : "");
+	bh_text_fact(w, "mode", strcmp(bh_doc_text(doc, "mode"), "audit") == 0 ? BH_WARN : BH_GOOD, "%s%s", bh_doc_text(doc, "mode"),
+		strcmp(bh_doc_text(doc, "mode"), "audit") == 0 ? ": what is closed here is logged, and passes" : "");
 	drawing_make(&d);
 	width = name_columns(&d);
 	if (d.err < 0)

@@ -4,22 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 /* By how much KEY has grown. */
 static double grown(const json_t *before, const json_t *after, const char *key)
 {
-	json_int_t a = num(before, key), b = num(after, key);
+	json_int_t a = bh_doc_num(before, key), b = bh_doc_num(after, key);
 
 	return (double)(b >= a ? b - a : b);
 }
@@ -29,7 +17,7 @@ static int row_key(const json_t *row, const char *const keys[3], struct bh_buf *
 {
 	out->n = 0;
 	for (size_t i = 0; i < 3 && keys[i]; i++)
-		bh_buf_printf(out, "%s\n", str(row, keys[i]));
+		bh_buf_printf(out, "%s\n", bh_doc_text(row, keys[i]));
 	return out->err;
 }
 
@@ -66,7 +54,7 @@ static json_t *flow_row(const json_t *before, const json_t *after, double second
 
 	if (packets <= 0)
 		return json_null();
-	return json_pack("{s:s, s:s, s:o, s:f, s:f}", "from", str(after, "from"), "to", str(after, "to"), "ports", ports_text(after), "bits",
+	return json_pack("{s:s, s:s, s:o, s:f, s:f}", "from", bh_doc_text(after, "from"), "to", bh_doc_text(after, "to"), "ports", ports_text(after), "bits",
 		grown(before, after, "bytes") * 8 / seconds, "packets", packets);
 }
 
@@ -74,14 +62,14 @@ static json_t *flow_row(const json_t *before, const json_t *after, double second
 static json_t *member_row(const json_t *before, const json_t *after, double seconds)
 {
 	const json_t *caps = json_object_get(after, "bandwidth");
-	json_int_t egress = num(caps, "egress_bps"), ingress = num(caps, "ingress_bps");
+	json_int_t egress = bh_doc_num(caps, "egress_bps"), ingress = bh_doc_num(caps, "ingress_bps");
 	double bits = grown(before, after, "bytes") * 8 / seconds;
-	json_t *row = json_pack("{s:s, s:f, s:f, s:f, s:O?, s:O?, s:o}", "name", str(after, "name"), "bits", bits, "packets",
+	json_t *row = json_pack("{s:s, s:f, s:f, s:f, s:O?, s:O?, s:o}", "name", bh_doc_text(after, "name"), "bits", bits, "packets",
 		grown(before, after, "packets") / seconds, "denied", grown(before, after, "dropped_packets") / seconds, "egress_bps",
 		json_object_get(caps, "egress_bps"), "ingress_bps", json_object_get(caps, "ingress_bps"), "used",
 		egress > 0 && ingress > 0 ? json_real(bits * 100 / (double)(egress + ingress)) : json_null());
 
-	if (row && json_object_get(after, "id") && json_object_set_new(row, "zone", json_string(str(after, "zone"))) < 0) {
+	if (row && json_object_get(after, "id") && json_object_set_new(row, "zone", json_string(bh_doc_text(after, "zone"))) < 0) {
 		json_decref(row);
 		return NULL;
 	}
@@ -100,9 +88,9 @@ static int by_bits(const void *a_, const void *b_)
 	y = json_real_value(json_object_get(b, "denied"));
 	if (x < y || x > y)
 		return x < y ? 1 : -1;
-	r = strcmp(str(a, "name"), str(b, "name"));
-	r = r ? r : strcmp(str(a, "from"), str(b, "from"));
-	return r ? r : strcmp(str(a, "to"), str(b, "to"));
+	r = strcmp(bh_doc_text(a, "name"), bh_doc_text(b, "name"));
+	r = r ? r : strcmp(bh_doc_text(a, "from"), bh_doc_text(b, "from"));
+	return r ? r : strcmp(bh_doc_text(a, "to"), bh_doc_text(b, "to"));
 }
 
 /* One list of the two documents as rates, sorted. */
@@ -161,7 +149,7 @@ json_t *bh_top_between(const json_t *before, const json_t *after, double seconds
 		return NULL;
 	}
 	return json_pack("{s:i, s:f, s:s, s:b, s:f, s:f, s:f, s:o, s:o, s:o}", "version", 1, "seconds", seconds, "state",
-		str(json_object_get(after, "daemon"), "state"), "in_sync", json_is_true(json_object_get(json_object_get(after, "kernel"), "in_sync")),
+		bh_doc_text(json_object_get(after, "daemon"), "state"), "in_sync", json_is_true(json_object_get(json_object_get(after, "kernel"), "in_sync")),
 		"bits", total(containers, "bits"), "packets", total(containers, "packets"), "denied", total(containers, "denied"), "flows", flows,
 		"containers", containers, "zones", zones);
 }

@@ -13,13 +13,6 @@ struct drawing {
 	int err;
 };
 
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
 static double real(const json_t *o, const char *key)
 {
 	return json_number_value(json_object_get(o, key));
@@ -120,9 +113,9 @@ static void put_flows(struct drawing *d, const json_t *list, size_t rows)
 			line(d, BH_DIM, "%s", i == 0 ? "nothing flows" : "");
 			continue;
 		}
-		cell(&text, str(f, "from"), names, false);
-		cell(&text, str(f, "to"), names, false);
-		cell(&text, str(f, "ports"), ports, false);
+		cell(&text, bh_doc_text(f, "from"), names, false);
+		cell(&text, bh_doc_text(f, "to"), names, false);
+		cell(&text, bh_doc_text(f, "ports"), ports, false);
 		cell(&text, rate(real(f, "bits"), bits), 6, true);
 		cell(&text, rate(real(f, "packets"), packets), 6, true);
 		put(d, BH_PLAIN, &text);
@@ -175,9 +168,9 @@ static void put_members(struct drawing *d, const char *title, const json_t *list
 			return;
 		}
 		snprintf(caps, sizeof(caps), "%s/%s", bh_rate_text(out_cap, e), bh_rate_text(in_cap, in));
-		cell(&text, str(c, "name"), zones ? 2 * names + 1 : names, false);
+		cell(&text, bh_doc_text(c, "name"), zones ? 2 * names + 1 : names, false);
 		if (!zones)
-			cell(&text, str(c, "zone"), names, false);
+			cell(&text, bh_doc_text(c, "zone"), names, false);
 		cell(&text, rate(real(c, "bits"), bits), 6, true);
 		cell(&text, out_cap > 0 || in_cap > 0 ? caps : "-", 11, true);
 		put_used(&text, c);
@@ -205,7 +198,7 @@ int bh_top_draw(const json_t *top, const char *trouble, unsigned width, unsigned
 {
 	struct drawing d = {.out = ret, .width = width, .height = height};
 	const json_t *flows = json_object_get(top, "flows"), *containers = json_object_get(top, "containers");
-	bool sync = json_is_true(json_object_get(top, "in_sync")), bad = trouble || !sync || bh_streq(str(top, "state"), "degraded");
+	bool sync = json_is_true(json_object_get(top, "in_sync")), bad = trouble || !sync || bh_streq(bh_doc_text(top, "state"), "degraded");
 	char bits[BH_SI_TEXT], packets[BH_SI_TEXT], denied[BH_SI_TEXT];
 	size_t room, upper, middle;
 	json_t *zones;
@@ -214,7 +207,8 @@ int bh_top_draw(const json_t *top, const char *trouble, unsigned width, unsigned
 		line(&d, BH_WARN, "%ux%u: top needs %ux%u", width, height, BH_TOP_WIDTH, BH_TOP_HEIGHT);
 		return d.err;
 	}
-	line(&d, bad ? BH_BAD : BH_GOOD, "bulkhead top: %s%s", trouble ? trouble : str(top, "state"), trouble ? "" : sync ? ", in sync" : ", NOT IN SYNC");
+	line(&d, bad ? BH_BAD : BH_GOOD, "bulkhead top: %s%s", trouble ? trouble : bh_doc_text(top, "state"),
+		trouble ? "" : sync ? ", in sync" : ", NOT IN SYNC");
 	line(&d, real(top, "denied") > 0 ? BH_WARN : BH_PLAIN, "%zu containers, %s bit/s, %s packets/s, denied %s/s, over %.1f s", json_array_size(containers),
 		rate(real(top, "bits"), bits), rate(real(top, "packets"), packets), rate(real(top, "denied"), denied), real(top, "seconds"));
 	line(&d, BH_PLAIN, "%s", "");

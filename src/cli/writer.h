@@ -30,6 +30,28 @@ struct bh_writer {
 
 typedef void (*bh_text_fn)(struct bh_writer *w, const json_t *doc, void *userdata);
 
+/* A member of a document: its text, or NULL; "" or "-" where there is none; its number, or 0. */
+static inline const char *bh_doc_str(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+static inline const char *bh_doc_text(const json_t *o, const char *key)
+{
+	const char *s = bh_doc_str(o, key);
+
+	return s ? s : "";
+}
+static inline const char *bh_doc_dash(const json_t *o, const char *key)
+{
+	const char *s = bh_doc_str(o, key);
+
+	return s ? s : "-";
+}
+static inline json_int_t bh_doc_num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
 /* Whether OUT is a terminal and NO_COLOR (no-color.org) is not set. */
 bool bh_writer_wants_colour(FILE *out);
 

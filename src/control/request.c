@@ -82,6 +82,17 @@ int bh_control_line(const json_t *doc, char **ret, size_t *ret_n)
 	return 0;
 }
 
+json_t *bh_json_text(const char *s)
+{
+	_cleanup_buf_ struct bh_buf safe = {0};
+	json_t *j = s ? json_string(s) : json_null();
+
+	if (j)
+		return j;
+	bh_buf_put_safe(&safe, s, 4096);
+	return json_string(safe.s ? safe.s : "");
+}
+
 json_t *bh_control_answer(json_t *result)
 {
 	return json_pack("{s:b, s:o}", "ok", 1, "result", result);

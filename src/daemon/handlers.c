@@ -35,7 +35,7 @@ static void handle_reload(struct bh_manager *m, struct bh_control_call *call, co
 	}
 	free(m->reload_diagnostics);
 	m->reload_diagnostics = NULL;
-	if ((confirm ? bh_manager_try(m, (uint64_t)seconds * 1000000, &m->reload_diagnostics) : bh_manager_reload(m, &m->reload_diagnostics)) < 0) {
+	if (bh_manager_reload(m, (uint64_t)seconds * 1000000, &m->reload_diagnostics) < 0) {
 		bh_control_reply(call, reload_answer(m, false, m->config.error ? m->config.error : "out of memory"));
 		return;
 	}

@@ -15,17 +15,6 @@ json_t *bh_json_time(uint64_t usec)
 	return json_string(text);
 }
 
-json_t *bh_json_text(const char *s)
-{
-	_cleanup_buf_ struct bh_buf safe = {0};
-	json_t *j = s ? json_string(s) : json_null();
-
-	if (j)
-		return j;
-	bh_buf_put_safe(&safe, s, 4096);
-	return json_string(safe.s ? safe.s : "");
-}
-
 json_t *bh_json_endings(const struct bh_endings *e)
 {
 	_cleanup_buf_ struct bh_buf text = {0};

@@ -383,7 +383,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)info;
 	if (m->ready)	/* READY=1 has a meaning of its own before */
 		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)bh_now_usec(CLOCK_MONOTONIC));
-	(void)bh_manager_reload(m, NULL);	/* it has logged what is wrong, and status shows it */
+	(void)bh_manager_reload(m, 0, NULL);	/* it has logged what is wrong, and status shows it */
 	bh_manager_run(m);
 	if (m->ready)
 		(void)sd_notifyf(0, "READY=1\nSTATUS=%s", bh_manager_state(m, NULL));

@@ -301,11 +301,9 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason);
 
 /* policy.c: at start: the file, or else the last good one, or else none. Never fails for a bad file. -ENOMEM. */
 int bh_manager_load_first(struct bh_manager *m);
-/* Loads the file and makes it the policy, or changes nothing: *RET_DIAGNOSTICS is what there is to say (may stay NULL). 0, or -EINVAL
- * and the like with config.error set. */
-int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics);
-/* The same until it is confirmed, USEC long at most. */
-int bh_manager_try(struct bh_manager *m, uint64_t usec, char **ret_diagnostics);
+/* Loads the file and makes it the policy, until it is confirmed and USEC long at most where that is not 0; or changes nothing:
+ * *RET_DIAGNOSTICS is what there is to say (may stay NULL). 0, or -EINVAL and the like with config.error set. */
+int bh_manager_reload(struct bh_manager *m, uint64_t usec, char **ret_diagnostics);
 /* BEFORE (taken over; NULL: the skeleton) is in force again. The kernel gets it with the next look. */
 void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before);
 /* confirm.c: before POLICY is taken, for USEC (0: for good, unless something waits to be confirmed): whether going back would work, also after a
@@ -464,10 +462,8 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err);
 #define BH_GIVEN_ELEMENTS_MAX 262144u	/* of its rules: it must not take more memory than the one that root loads, some 50 MB at most */
 int bh_given_policy(const json_t *request, struct bh_policy **ret, char **ret_diagnostics, struct bh_error *err);
 
-/* json.c: RFC 3339 in UTC, null for 0; text of strangers, escaped where it is no UTF-8, null for NULL; what ends, by whom and where, the largest
- * first. NULL for no memory. */
+/* json.c: RFC 3339 in UTC, null for 0; what ends, by whom and where, the largest first. NULL for no memory. */
 json_t *bh_json_time(uint64_t usec);
-json_t *bh_json_text(const char *s);
 json_t *bh_json_endings(const struct bh_endings *e);
 
 /* plan.c: what a reload would change, of the daemon's own file or of one that the request brings. Changes nothing. */

@@ -198,7 +198,7 @@ static void refused(struct bh_manager *m, char *error)
 	m->config.refused++;
 }
 
-static int load_again(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)
+int bh_manager_reload(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)
 {
 	_cleanup_(bh_round_clear) struct bh_round trial = {0};
 	char *error = NULL;
@@ -226,16 +226,6 @@ static int load_again(struct bh_manager *m, uint64_t usec, char **ret_diagnostic
 	m->config.keep_due = !bh_probation_take(m, usec, old);
 	bh_log(&m->log, LOG_INFO, BH_EVENT_CONFIG, "loaded %s%s", m->config_path, m->probation.on ? ", until it is confirmed" : "");
 	return 0;
-}
-
-int bh_manager_reload(struct bh_manager *m, char **ret_diagnostics)
-{
-	return load_again(m, 0, ret_diagnostics);
-}
-
-int bh_manager_try(struct bh_manager *m, uint64_t usec, char **ret_diagnostics)
-{
-	return load_again(m, usec, ret_diagnostics);
 }
 
 void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before)

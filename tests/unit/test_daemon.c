@@ -435,7 +435,7 @@ static void test_last_good_configuration(void **state)
 	assert_non_null(strstr(f->m->config.error, "bulkhead.yaml:2"));
 	/* Mended: the same daemon is well again. */
 	write_config(f, CONFIG);
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_state(f, "enforcing");
 }
@@ -454,7 +454,7 @@ static void test_policy_that_does_not_compile_at_start(void **state)
 	assert_state(f, "degraded");
 	assert_non_null(strstr(f->m->config.error, "cannot compile"));
 	write_config(f, CONFIG);
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_int_equal(members_in_kernel(f), 1);
 	assert_state(f, "enforcing");
@@ -582,7 +582,7 @@ static void test_reload_without_runtime(void **state)
 	push_state(f, BH_RUNTIME_ABSENT);
 	turn(f);
 	assert_state(f, "enforcing");
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_state(f, "enforcing");	/* the rules are our own, not found ones */
 }
@@ -865,14 +865,14 @@ static void test_caps_that_this_kernel_has_not(void **state)
 		f->m->features.ifb = cases[i].ifb;
 		caps_missing[BH_EGRESS] = cases[i].egress;
 		caps_missing[BH_INGRESS] = cases[i].ingress;
-		assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+		assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 		bh_manager_run(f->m);
 		assert_string_equal(bh_manager_state(f->m, &reason), "degraded");
 		assert_string_equal(reason, cases[i].reason);
 		assert_int_equal(members_in_kernel(f), 2);
 	}
 	memset(caps_missing, 0, sizeof(caps_missing));
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_state(f, "enforcing");
 }
@@ -892,7 +892,7 @@ static void test_bad_reload_changes_nothing(void **state)
 		_cleanup_free_ char *text = NULL;
 
 		write_config(f, bad[i]);
-		assert_true(bh_manager_reload(f->m, &text) < 0);
+		assert_true(bh_manager_reload(f->m, 0, &text) < 0);
 		bh_manager_run(f->m);
 		assert_int_equal(members_in_kernel(f), 2);
 		assert_int_equal(applied, 0);
@@ -900,10 +900,10 @@ static void test_bad_reload_changes_nothing(void **state)
 		assert_state(f, "enforcing");
 	}
 	assert_int_equal(unlink(f->config), 0);
-	assert_true(bh_manager_reload(f->m, NULL) < 0);
+	assert_true(bh_manager_reload(f->m, 0, NULL) < 0);
 	assert_int_equal(members_in_kernel(f), 2);
 	write_config(f, "version: 1\nmode: audit\n");
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_int_equal(members_in_kernel(f), 0);
 	assert_null(f->m->config.error);
@@ -921,7 +921,7 @@ static void wait_turns(struct fixture *f, uint64_t usec)
 static void try_config(struct fixture *f, const char *text, uint64_t usec, size_t members)
 {
 	write_config(f, text);
-	assert_int_equal(bh_manager_try(f->m, usec, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, usec, NULL), 0);
 	bh_manager_run(f->m);
 	assert_int_equal(members_in_kernel(f), members);
 }
@@ -939,7 +939,7 @@ static void test_a_reload_goes_back(void **state)
 	assert_state(f, "enforcing");
 	/* another one in between is on probation, too, and what it goes back to stays */
 	write_config(f, "version: 1\nmode: audit\n");
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_state(f, "auditing");
 	assert_true(f->m->probation.on);
@@ -957,7 +957,7 @@ static void test_a_reload_goes_back(void **state)
 	assert_state(f, "enforcing");
 	assert_non_null(strstr(f->m->config.error, "not confirmed"));
 	/* but for good by a plain reload, which forgets it all */
-	assert_int_equal(bh_manager_reload(f->m, NULL), 0);
+	assert_int_equal(bh_manager_reload(f->m, 0, NULL), 0);
 	bh_manager_run(f->m);
 	assert_null(f->m->config.error);
 	daemon_kill(f);
@@ -1021,7 +1021,7 @@ static void test_a_reload_is_confirmed(void **state)
 	/* what could not come back after a crash is not tried */
 	(void)bh_strdup(&f->m->config.keep_error, "no space left");
 	write_config(f, CONFIG);
-	assert_true(bh_manager_try(f->m, 1000000, &text) < 0);
+	assert_true(bh_manager_reload(f->m, 1000000, &text) < 0);
 	assert_non_null(strstr(f->m->config.error, "would not survive a crash: no space left"));
 	assert_false(f->m->probation.on);
 	assert_int_equal(members_in_kernel(f), 0);
