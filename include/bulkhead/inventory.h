@@ -104,6 +104,7 @@ int bh_container_copy(struct bh_container *dst, const struct bh_container *src);
 int bh_inventory_copy(struct bh_inventory **ret, const struct bh_inventory *src);
 
 /* Whether all that was told of the two is the same. */
+bool bh_endpoint_equal(const struct bh_endpoint *a, const struct bh_endpoint *b);
 bool bh_network_equal(const struct bh_network *a, const struct bh_network *b);
 bool bh_container_equal(const struct bh_container *a, const struct bh_container *b);
 

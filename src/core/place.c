@@ -68,6 +68,13 @@ enum bh_mode bh_inst_mode(const struct bh_policy *p, const struct bh_zone_inst *
 	return z && z->mode != BH_MODE_INHERIT ? z->mode : p->mode;
 }
 
+void place_member_clear(struct bh_member *m)
+{
+	free(m->reason);
+	free(m->unenforced_reason);
+	bh_vec_clear(&m->attachments);
+}
+
 void bh_placement_free(struct bh_placement *p)
 {
 	if (!p)
@@ -77,11 +84,8 @@ void bh_placement_free(struct bh_placement *p)
 		free(i->value);
 	}
 	bh_vec_clear(&p->insts);
-	bh_vec_foreach(m, &p->members) {
-		free(m->reason);
-		free(m->unenforced_reason);
-		bh_vec_clear(&m->attachments);
-	}
+	bh_vec_foreach(m, &p->members)
+		place_member_clear(m);
 	bh_vec_clear(&p->members);
 	free(p);
 }

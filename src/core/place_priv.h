@@ -53,6 +53,8 @@ int place_insts(const struct placer *p);
 int place_ports(const struct placer *p);
 /* Sorts the bridges; P's to clear. 0 or -ENOMEM. */
 int place_bridges_sort(struct placer *p);
+/* Frees what M owns. */
+void place_member_clear(struct bh_member *m);
 /* Whether C is a member: it runs, or is attached. */
 bool place_is_listed(const struct bh_container *c);
 

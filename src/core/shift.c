@@ -31,17 +31,10 @@ int shift_touch(struct shifter *s, struct bh_member *m)
 	return elems_put(s, s->out->before, m);
 }
 
-static void member_free(struct bh_member *m)
-{
-	free(m->reason);
-	free(m->unenforced_reason);
-	bh_vec_clear(&m->attachments);
-}
-
 static void member_remove(struct bh_placement *p, size_t i)
 {
 	p->insts.v[p->members.v[i].inst].members--;
-	member_free(&p->members.v[i]);
+	place_member_clear(&p->members.v[i]);
 	memmove(&p->members.v[i], &p->members.v[i + 1], (p->members.n - i - 1) * sizeof(*p->members.v));
 	p->members.n--;
 }
@@ -217,7 +210,7 @@ int bh_shift(const struct bh_shift_input *in, struct bh_shift *ret)
 	free(s.placer.decisions);
 	bh_vec_clear(&s.placer.bridges);
 	bh_vec_foreach(m, &s.made.members)
-		member_free(m);
+		place_member_clear(m);
 	bh_vec_clear(&s.made.members);
 	bh_vec_clear(&s.changes);
 	bh_vec_clear(&s.gone.v);

@@ -2,6 +2,8 @@
 /* Whether what has changed touches nobody else, and the zones of the new ones. Nothing of the round is changed here. */
 #include "shift_priv.h"
 
+#include <bulkhead/sum.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -13,20 +15,13 @@ bool shift_has_link(const struct bh_shift_input *in, int ifindex)
 	return false;
 }
 
-/* FNV-1a. Two that fall together by chance, or because somebody meant it, cost a round from scratch. */
-static uint64_t sum_add(uint64_t sum, const void *p, size_t n)
-{
-	for (const uint8_t *b = p; n > 0; b++, n--)
-		sum = (sum ^ *b) * 0x100000001b3u;
-	return sum;
-}
-
+/* Two that fall together by chance, or because somebody meant it, cost a round from scratch. */
 static int sum_push(struct sums *out, const char bridge[BH_IFNAME], uint8_t kind, const void *p, size_t n)
 {
-	uint64_t sum = sum_add(0xcbf29ce484222325u, bridge, strnlen(bridge, BH_IFNAME));
+	uint64_t sum = bh_sum(BH_SUM_INIT, bridge, strnlen(bridge, BH_IFNAME));
 
-	sum = sum_add(sum, &kind, 1);
-	return bh_vec_push(&out->v, sum_add(sum, p, n));
+	sum = bh_sum(sum, &kind, 1);
+	return bh_vec_push(&out->v, bh_sum(sum, p, n));
 }
 
 /* Of one endpoint: its MAC with the link-local address that follows from it, and its addresses. */

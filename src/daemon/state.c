@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include <bulkhead/fault.h>
+#include <bulkhead/sum.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -68,14 +69,10 @@ static int write_file(const char *path, const struct bh_buf *text, bool sync)
 	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
-/* FNV-1a, 64 bits: finds what a disk or a hand cut or changed. Who may write here needs no collision. */
+/* Finds what a disk or a hand cut or changed. Who may write here needs no collision. */
 static uint64_t sum(const struct bh_buf *text)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (size_t i = 0; i < text->n; i++)
-		h = (h ^ (uint8_t)text->s[i]) * 0x100000001b3ULL;
-	return h;
+	return bh_sum(BH_SUM_INIT, text->s, text->n);
 }
 
 static int sync_dir(const char *path)

@@ -14,7 +14,7 @@ static bool labels_equal(const struct bh_label *a, size_t na, const struct bh_la
 	return true;
 }
 
-static bool endpoint_equal(const struct bh_endpoint *a, const struct bh_endpoint *b)
+bool bh_endpoint_equal(const struct bh_endpoint *a, const struct bh_endpoint *b)
 {
 	if (!bh_streq(a->id, b->id) || !bh_streq(a->network_id, b->network_id) || a->has_mac != b->has_mac ||
 		memcmp(&a->mac, &b->mac, sizeof(a->mac)) != 0 || a->addrs.n != b->addrs.n)
@@ -41,7 +41,7 @@ bool bh_container_equal(const struct bh_container *a, const struct bh_container 
 		a->endpoints.n != b->endpoints.n || a->published.n != b->published.n)
 		return false;
 	for (size_t i = 0; i < a->endpoints.n; i++)
-		if (!endpoint_equal(&a->endpoints.v[i], &b->endpoints.v[i]))
+		if (!bh_endpoint_equal(&a->endpoints.v[i], &b->endpoints.v[i]))
 			return false;
 	for (size_t i = 0; i < a->published.n; i++)
 		if (!published_equal(&a->published.v[i], &b->published.v[i]))

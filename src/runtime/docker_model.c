@@ -370,17 +370,6 @@ bool bh_docker_model_mark_bridge(struct bh_docker_model *m, const char *bridge)
 	return found;
 }
 
-static bool same_endpoint(const struct bh_endpoint *a, const struct bh_endpoint *b)
-{
-	if (!bh_streq(a->id, b->id) || !bh_streq(a->network_id, b->network_id) || a->has_mac != b->has_mac ||
-		memcmp(&a->mac, &b->mac, sizeof(a->mac)) != 0 || a->addrs.n != b->addrs.n)
-		return false;
-	for (size_t i = 0; i < a->addrs.n; i++)
-		if (bh_addr_cmp(&a->addrs.v[i], &b->addrs.v[i]) != 0)
-			return false;
-	return true;
-}
-
 static int tell_attached(struct bh_docker_model *m, const struct bh_docker_attachment *a)
 {
 	struct bh_docker_container *c = bh_docker_model_container(m, a->container);
@@ -404,7 +393,7 @@ static int tell_moved(struct bh_docker_model *m, const struct bh_docker_network 
 		j += c >= 0;
 		if (c != 0)
 			r = tell_attached(m, c < 0 ? a : b);
-		else if (all || !same_endpoint(&a->endpoint, &b->endpoint))
+		else if (all || !bh_endpoint_equal(&a->endpoint, &b->endpoint))
 			r = tell_attached(m, b);
 	}
 	return r;

@@ -2,6 +2,8 @@
 /* From what was seen to what is told: a container is put together from the list, the networks, its image and its inspection. */
 #include "docker_model.h"
 
+#include <bulkhead/sum.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -106,22 +108,15 @@ static bool container_is_ready(const struct bh_docker_model *m, const struct bh_
 	return !image || image->state != BH_IMAGE_WANTED;
 }
 
-/* FNV-1a. With its NUL, so that no two lists of strings are one. */
-static uint64_t sum_bytes(uint64_t sum, const void *p, size_t n)
-{
-	for (const unsigned char *b = p; n > 0; b++, n--)
-		sum = (sum ^ *b) * 0x100000001b3u;
-	return sum;
-}
-
+/* With its NUL, so that no two lists of strings are one. */
 static uint64_t sum_text(uint64_t sum, const char *s)
 {
-	return s ? sum_bytes(sum, s, strlen(s) + 1) : sum_bytes(sum, "\xff", 1);
+	return s ? bh_sum(sum, s, strlen(s) + 1) : bh_sum(sum, "\xff", 1);
 }
 
 static uint64_t sum_number(uint64_t sum, uint64_t n)
 {
-	return sum_bytes(sum, &n, sizeof(n));
+	return bh_sum(sum, &n, sizeof(n));
 }
 
 static uint64_t sum_labels(uint64_t sum, const struct bh_label *v, size_t n)
@@ -134,14 +129,14 @@ static uint64_t sum_labels(uint64_t sum, const struct bh_label *v, size_t n)
 
 static uint64_t sum_addr(uint64_t sum, const struct bh_addr *a)
 {
-	return sum_bytes(sum_number(sum, a->family), a->b, bh_addr_size(a));
+	return bh_sum(sum_number(sum, a->family), a->b, bh_addr_size(a));
 }
 
 /* Of all that bh_container_equal() looks at. Two that fall together hide a change until the next full listing, which tells everything. */
 static uint64_t container_sum(const struct bh_container *c)
 {
 	const char *const texts[] = {c->id, c->name, c->image, c->image_id, c->netns_owner, c->flaw};
-	uint64_t sum = 0xcbf29ce484222325u;
+	uint64_t sum = BH_SUM_INIT;
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(texts); i++)
 		sum = sum_text(sum, texts[i]);
@@ -151,7 +146,7 @@ static uint64_t container_sum(const struct bh_container *c)
 	sum = sum_number(sum, c->endpoints.n);
 	bh_vec_foreach(e, &c->endpoints) {
 		sum = sum_text(sum_text(sum, e->id), e->network_id);
-		sum = sum_bytes(sum_number(sum, e->has_mac), e->mac.b, sizeof(e->mac.b));
+		sum = bh_sum(sum_number(sum, e->has_mac), e->mac.b, sizeof(e->mac.b));
 		sum = sum_number(sum, e->addrs.n);
 		bh_vec_foreach(a, &e->addrs)
 			sum = sum_addr(sum, a);
