@@ -72,18 +72,26 @@ static char *format(const char *fmt, va_list ap)
 	return vasprintf(&raw, fmt, ap) < 0 ? NULL : raw;
 }
 
-void bh_log(const struct bh_log *l, int priority, const char *event, const char *fmt, ...)
+/* ID: of a container, which is in ZONE now; or NULL. */
+static void say(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, va_list ap)
 {
+	const struct bh_log_field fields[] = {{"BULKHEAD_CONTAINER", id}, {"BULKHEAD_ZONE", zone}};
 	_cleanup_free_ char *raw = NULL;
-	va_list ap;
 
 	if (priority == LOG_DEBUG && !l->debug)
 		return;
-	va_start(ap, fmt);
 	raw = format(fmt, ap);
+	put(l, priority, event, id, zone, raw ? raw : "out of memory");
+	note(l, priority, event, raw ? raw : "out of memory", fields, id ? BH_ARRAY_SIZE(fields) : 0);
+}
+
+void bh_log(const struct bh_log *l, int priority, const char *event, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(l, priority, event, NULL, NULL, fmt, ap);
 	va_end(ap);
-	put(l, priority, event, NULL, NULL, raw ? raw : "out of memory");
-	note(l, priority, event, raw ? raw : "out of memory", NULL, 0);
 }
 
 void bh_log_event(const struct bh_log *l, const char *event, const char *fmt, ...)
@@ -102,17 +110,11 @@ void bh_log_event(const struct bh_log *l, const char *event, const char *fmt, ..
 
 void bh_log_container(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *fmt, ...)
 {
-	const struct bh_log_field fields[] = {{"BULKHEAD_CONTAINER", id}, {"BULKHEAD_ZONE", zone}};
-	_cleanup_free_ char *raw = NULL;
 	va_list ap;
 
-	if (priority == LOG_DEBUG && !l->debug)
-		return;
 	va_start(ap, fmt);
-	raw = format(fmt, ap);
+	say(l, priority, event, id, zone, fmt, ap);
 	va_end(ap);
-	put(l, priority, event, id, zone, raw ? raw : "out of memory");
-	note(l, priority, event, raw ? raw : "out of memory", fields, BH_ARRAY_SIZE(fields));
 }
 
 /* NAME=VALUE for sd_journal_sendv(3). */

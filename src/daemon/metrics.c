@@ -115,34 +115,49 @@ static void runtimes_print(const json_t *list, struct bh_buf *out)
 	}
 }
 
+/* A number that each row of a list has. */
+struct counter {
+	const char *name, *key, *help;
+};
+
+/* ROW: NULL for those that are told together. */
+typedef void (*line_fn)(struct bh_buf *out, const char *name, const json_t *row, json_int_t n);
+
+static void counter_print(const struct counter *c, const json_t *list, size_t most, line_fn line, struct bh_buf *out)
+{
+	json_int_t others = 0;
+	json_t *row;
+	size_t i;
+
+	head(out, c->name, "counter", c->help);
+	json_array_foreach(list, i, row) {
+		json_int_t n = json_integer_value(json_object_get(row, c->key));
+
+		if (i < most)
+			line(out, c->name, row, n);
+		else
+			others += n;
+	}
+	if (json_array_size(list) > most)
+		line(out, c->name, NULL, others);
+}
+
+static void zone_line(struct bh_buf *out, const char *name, const json_t *row, json_int_t n)
+{
+	labelled(out, name, "zone", row ? str(row, "name") : OTHERS, n);
+}
+
 static void zones_print(const json_t *list, struct bh_buf *out)
 {
-	static const struct {
-		const char *name, *key, *help;
-	} metrics[] = {
+	static const struct counter metrics[] = {
 		{"zone_packets_total", "packets", "Packets of a zone, both directions."},
 		{"zone_bytes_total", "bytes", "Bytes of a zone, both directions."},
 		{"zone_dropped_packets_total", "dropped_packets", "Packets of a zone's members that were dropped."},
 		{"zone_dropped_bytes_total", "dropped_bytes", "Bytes of a zone's members that were dropped."},
 	};
 
-	for (size_t k = 0; k < BH_ARRAY_SIZE(metrics); k++) {
-		json_int_t others = 0;
-		json_t *z;
-		size_t i;
-
-		head(out, metrics[k].name, "counter", metrics[k].help);
-		json_array_foreach(list, i, z) {
-			json_int_t n = json_integer_value(json_object_get(z, metrics[k].key));
-
-			if (i < BH_METRICS_ZONES)
-				labelled(out, metrics[k].name, "zone", str(z, "name"), n);
-			else
-				others += n;
-		}
-		if (json_array_size(list) > BH_METRICS_ZONES)
-			labelled(out, metrics[k].name, "zone", OTHERS, others);
-	}
+	for (size_t k = 0; k < BH_ARRAY_SIZE(metrics); k++)
+		counter_print(&metrics[k], list, BH_METRICS_ZONES, zone_line, out);
 }
 
 static void containers_line(struct bh_buf *out, const char *zone, const char *enforced, json_int_t n)
@@ -197,42 +212,25 @@ static int containers_print(const json_t *status, struct bh_buf *out)
 	return r;
 }
 
-static void rule_line(struct bh_buf *out, const char *name, const char *from, const char *to, const char *rule, json_int_t n)
+static void rule_line(struct bh_buf *out, const char *name, const json_t *row, json_int_t n)
 {
 	bh_buf_printf(out, "bulkhead_%s", name);
-	label(out, "{", "from", from);
-	label(out, ",", "to", to);
-	label(out, ",", "rule", rule);
+	label(out, "{", "from", row ? str(row, "from") : OTHERS);
+	label(out, ",", "to", row ? str(row, "to") : OTHERS);
+	label(out, ",", "rule", row ? str(row, "source") : OTHERS);
 	bh_buf_puts(out, "}");
 	value(out, n);
 }
 
 static void rules_print(const json_t *list, struct bh_buf *out)
 {
-	static const struct {
-		const char *name, *key, *help;
-	} metrics[] = {
+	static const struct counter metrics[] = {
 		{"rule_packets_total", "packets", "Packets that a rule let pass from one zone to another, both directions."},
 		{"rule_bytes_total", "bytes", "Bytes that a rule let pass from one zone to another, both directions."},
 	};
 
-	for (size_t k = 0; k < BH_ARRAY_SIZE(metrics); k++) {
-		json_int_t others = 0;
-		json_t *r;
-		size_t i;
-
-		head(out, metrics[k].name, "counter", metrics[k].help);
-		json_array_foreach(list, i, r) {
-			json_int_t n = json_integer_value(json_object_get(r, metrics[k].key));
-
-			if (i < BH_METRICS_RULES)
-				rule_line(out, metrics[k].name, str(r, "from"), str(r, "to"), str(r, "source"), n);
-			else
-				others += n;
-		}
-		if (json_array_size(list) > BH_METRICS_RULES)
-			rule_line(out, metrics[k].name, OTHERS, OTHERS, OTHERS, others);
-	}
+	for (size_t k = 0; k < BH_ARRAY_SIZE(metrics); k++)
+		counter_print(&metrics[k], list, BH_METRICS_RULES, rule_line, out);
 }
 
 int bh_metrics_print(const json_t *status, struct bh_buf *out)
