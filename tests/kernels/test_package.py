@@ -13,17 +13,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-CONFIG = """version: 1
-mode: enforce
-zones:
-  web: {select: {labels: {tier: web}}}
-  api: {select: {labels: {tier: api}}}
-  db: {select: {labels: {tier: db}}}
-allow:
-  - {from: api, to: db, ports: [udp/5432]}
-"""
-
-
 class Package(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -34,7 +23,7 @@ class Package(unittest.TestCase):
         guest = m.root / "usr/share/guest"
         vm.sh(vm.TOP / "tools/deb", guest / "first")
         vm.sh(vm.TOP / "tools/deb", guest / "second", env={"DEB_VERSION": "99.0"})
-        (guest / "enforce.yaml").write_text(CONFIG)
+        (guest / "enforce.yaml").write_text(vm.CONFIG)
         cls.console = m.boot(2400)
         if path := os.environ.get("BH_CONSOLE"):
             pathlib.Path(path).write_text(cls.console)

@@ -11,18 +11,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-CONFIG = """
-version: 1
-mode: enforce
-zones:
-  web: {select: {labels: {tier: web}}}
-  api: {select: {labels: {tier: api}}}
-  db: {select: {labels: {tier: db}}}
-allow:
-  - {from: api, to: db, ports: [udp/5432]}
-"""
-
-
 class Reboot(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -30,7 +18,7 @@ class Reboot(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, work)
         m = vm.Machine(work)
         m.guest("reboot.sh")
-        m.install(CONFIG)
+        m.install(vm.CONFIG)
         cls.console = m.boot(3000)
         cls.seen = vm.results(cls.console)
 

@@ -23,6 +23,16 @@ CACHE = TOP / "build-test" / "vm"
 PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps linux-image-cloud-amd64 docker.io apparmor iptables nftables libnftnl11 libmnl0 "
             "libnl-3-200 libnl-route-3-200 libyaml-0-2 libcurl4 libjansson4 libsystemd0 libnetfilter-conntrack3 libnetfilter-log1 "
             "libmicrohttpd12 libncursesw6")
+# for the containers of common.sh
+CONFIG = """version: 1
+mode: enforce
+zones:
+  web: {select: {labels: {tier: web}}}
+  api: {select: {labels: {tier: api}}}
+  db: {select: {labels: {tier: db}}}
+allow:
+  - {from: api, to: db, ports: [udp/5432]}
+"""
 UNIT = """[Unit]
 After=docker.service bulkheadd.service
 [Service]

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "configbuild.h"
 #include "modelbuild.h"
 
 static const char head[] = "version: 1\nmode: enforce\nzones:\n"
@@ -34,16 +35,10 @@ static const char head[] = "version: 1\nmode: enforce\nzones:\n"
 
 static struct bh_policy *parse(const char *line)
 {
-	_cleanup_buf_ struct bh_buf text = {0}, said = {0};
-	struct bh_diags diags = {0};
-	struct bh_policy *p = NULL;
+	_cleanup_buf_ struct bh_buf text = {0};
 
 	bh_buf_printf(&text, "%s%s\n", head, line);
-	if (bh_config_parse(&(struct bh_config_text){"bulkhead.yaml", text.s, text.n}, 1, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
-		print_error("%s", said.s);
-	bh_diags_clear(&diags);
-	assert_non_null(p);
-	return p;
+	return cb_parse("bulkhead.yaml", text.s);
 }
 
 struct fixture {

@@ -11,6 +11,8 @@
 #include <bulkhead/allow.h>
 #include <bulkhead/config.h>
 
+#include "configbuild.h"
+
 static const char head[] = "version: 1\nmode: enforce\nzones:\n"
 			   "  web: {select: {name: web}}\n"
 			   "  api: {select: {name: api}}\n"
@@ -23,16 +25,10 @@ static const char head[] = "version: 1\nmode: enforce\nzones:\n"
 
 static struct bh_policy *parse(const char *rules)
 {
-	_cleanup_buf_ struct bh_buf text = {0}, said = {0};
-	struct bh_diags diags = {0};
-	struct bh_policy *p = NULL;
+	_cleanup_buf_ struct bh_buf text = {0};
 
 	bh_buf_printf(&text, "%s%s", head, rules);
-	if (bh_config_parse(&(struct bh_config_text){"test.yaml", text.s, text.n}, 1, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
-		print_error("%s", said.s);
-	bh_diags_clear(&diags);
-	assert_non_null(p);
-	return p;
+	return cb_parse("test.yaml", text.s);
 }
 
 /* The pairs of RULES as text: "web>api web>lan(tcp/80)", = equal, ! different values. */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "configbuild.h"
 #include "modelbuild.h"
 
 static const char text[] = "version: 1\nmode: audit\nzones:\n"
@@ -33,25 +34,11 @@ struct fixture {
 	BH_VEC(struct bh_denied_flow) flows;
 };
 
-static struct bh_policy *parse(const char *yaml)
-{
-	const struct bh_config_text t = {.name = "bulkhead.yaml", .text = yaml, .n = strlen(yaml)};
-	_cleanup_buf_ struct bh_buf said = {0};
-	struct bh_diags diags = {0};
-	struct bh_policy *p = NULL;
-
-	if (bh_config_parse(&t, 1, &p, &diags) < 0 && bh_diags_print(&diags, &said) == 0)
-		print_error("%s\n%s", said.s, yaml);
-	bh_diags_clear(&diags);
-	assert_non_null(p);
-	return p;
-}
-
 static int setup(void **state)
 {
 	struct fixture *f = mb_need(calloc(1, sizeof(*f)));
 
-	f->p = parse(text);
+	f->p = cb_parse("bulkhead.yaml", text);
 	for (const char *name = "ab"; *name; name++)
 		mb_compose(mb_container(&f->i, name), (const char[]){*name, 0}, "s");
 	if (bh_place(f->p, &f->i, &f->h, &f->memory, &f->placement, NULL) < 0)
@@ -138,7 +125,7 @@ static void assert_suggests(struct fixture *f, const char *zones, const char *ru
 	assert_string_equal(r, rules);
 	/* a whole file that is valid */
 	assert_int_equal(bh_config_print_with(f->p, ret->zones.s, ret->rules.s, &whole), 0);
-	p = parse(whole.s);
+	p = cb_parse("bulkhead.yaml", whole.s);
 	assert_int_equal(p->zones.n, f->p->zones.n + ret->n_zones);
 	assert_int_equal(p->allow.n, f->p->allow.n + ret->n_rules);
 	bh_policy_free(p);
