@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near", "sum"},
     "model": {"allow", "host", "inventory", "policy", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "diff", "expect", "foreign", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
+    "core": {"advise", "compile", "debian", "diff", "expect", "foreign", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
     "runtime": {"runtime"},
     "nft": {"nft"},
     "tc": {"scratch", "tc"},
