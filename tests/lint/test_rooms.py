@@ -19,10 +19,11 @@ import tap  # noqa: E402
 # Whose door each header is.
 DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near", "sum"},
-    "model": {"allow", "host", "inventory", "policy", "yaml"},
+    "model": {"allow", "host", "images", "inventory", "policy", "yaml"},
     "config": {"config"},
     "core": {"advise", "compile", "debian", "diff", "expect", "foreign", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
     "runtime": {"runtime"},
+    "reports": {"reports"},
     "nft": {"nft"},
     "tc": {"scratch", "tc"},
     "prove": {"prove"},
@@ -36,13 +37,14 @@ ROOMS = {
     "config": ({"base", "model"}, {"yaml.h"}),
     "core": ({"base", "model"}, set()),
     "runtime": ({"base", "model"}, {"curl/", "jansson.h", "systemd/"}),
+    "reports": ({"base", "model"}, {"jansson.h", "systemd/"}),
     "nft": ({"base", "model", "core"}, {"libmnl/", "libnftnl/"}),
     "tc": ({"base", "model", "core"}, {"netlink/"}),
     "flows": ({"base"}, {"libnetfilter_conntrack/", "libnetfilter_log/", "libmnl/", "libnfnetlink/"}),
     "prove": ({"base", "model", "core", "nft", "tc"}, set()),
     "control": ({"base"}, {"jansson.h", "systemd/"}),
     "cli": ({"base", "model", "config", "core", "control", "runtime", "nft", "tc", "prove"}, {"jansson.h", "ncurses.h"}),
-    "daemon": ({"base", "model", "config", "core", "runtime", "nft", "tc", "flows", "control"},
+    "daemon": ({"base", "model", "config", "core", "runtime", "reports", "nft", "tc", "flows", "control"},
                {"jansson.h", "systemd/", "microhttpd.h"}),
 }
 LIBRARIES = set().union(*(libs for _, libs in ROOMS.values()))
