@@ -18,8 +18,8 @@ int bh_probation_prepare(struct bh_manager *m, const struct bh_policy *policy, u
 	if (!m->probation.on && m->config.keep_due)
 		return bh_fail(err, -EAGAIN, "the kernel does not hold the configuration in force yet: try again");
 	if (!m->probation.on && (m->config.keep_error || (m->config.policy && !bh_state_has_good(m->state_dir))))
-		return bh_fail(err, -ENODATA, "the configuration in force was not kept in %s, so going back would not survive a crash: %s", m->state_dir,
-			m->config.keep_error ? m->config.keep_error : "there is none");
+		return bh_fail(err, -ENODATA, "going back would not survive a crash: %s has no copy of the configuration in force%s%s", m->state_dir,
+			m->config.keep_error ? ": " : "", m->config.keep_error ? m->config.keep_error : "");
 	r = bh_state_mark_unconfirmed(m->state_dir, policy);
 	BH_FAULT("confirm-marked");
 	return r < 0 ? bh_fail(err, r, "going back would not survive a crash: cannot write to %s: %s", m->state_dir, strerror(-r)) : 0;
