@@ -24,6 +24,10 @@ void bh_buf_free(struct bh_buf *b);
  * longer input ends in "...". */
 void bh_buf_put_safe(struct bh_buf *b, const char *s, size_t max);
 
+/* Whether the N bytes are UTF-8 (RFC 3629) without a NUL; and whether nothing in them is of what bh_buf_put_safe() escapes, the backslash apart. */
+bool bh_text_is_utf8(const char *s, size_t n);
+bool bh_text_is_plain(const char *s, size_t n);
+
 /* Appends what the file holds. 0, the sticky error, -EFBIG for more than MAX bytes in all, or -errno of open(2) and read(2). */
 int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max);
 

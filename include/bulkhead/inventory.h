@@ -58,6 +58,13 @@ enum bh_container_kind {
 	BH_KIND_BUILD,			/* an unnamed endpoint of an image build */
 };
 
+/* What `flaw` of a container may be. */
+#define BH_FLAW_NAME "its name is too long"
+#define BH_FLAW_IMAGE "its image's name is too long"
+#define BH_FLAW_LABELS "its labels are too many, too long or hold a NUL"
+#define BH_FLAW_IMAGE_LABELS "its image's labels are too many, too long or hold a NUL"
+#define BH_FLAW_SIZE "what is said of it is too long"
+
 struct bh_container {
 	char *id;			/* 64 hexadecimal digits for Docker */
 	char *name;			/* without a slash */

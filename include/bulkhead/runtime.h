@@ -23,6 +23,7 @@ enum bh_runtime_msg_kind {
 	BH_RUNTIME_MSG_GONE,		/* id: one is gone */
 	BH_RUNTIME_MSG_NETWORK,		/* network: one changed or is new */
 	BH_RUNTIME_MSG_NETWORK_GONE,	/* id */
+	BH_RUNTIME_MSG_RESOLVERS,	/* addrs: those that it was told to give to containers; or, with reason, why they cannot be read */
 };
 
 /* Everything in it belongs to the sender and dies when the callback returns: copy what is kept. */
@@ -34,6 +35,7 @@ struct bh_runtime_msg {
 	const struct bh_container *container;
 	const struct bh_network *network;
 	const char *id;
+	const struct bh_addrs *addrs;
 };
 
 struct bh_runtime_stats {

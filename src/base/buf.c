@@ -128,6 +128,28 @@ void bh_buf_put_safe(struct bh_buf *b, const char *s, size_t max)
 		bh_buf_puts(b, "...");
 }
 
+static bool text_check(const char *s, size_t n, bool plain)
+{
+	for (size_t i = 0, len; i < n; i += len) {
+		uint32_t cp = 0;
+
+		len = utf8_next((const unsigned char *)s + i, n - i, &cp);
+		if (len == 0 || cp == 0 || (plain && cp_is_active(cp)))
+			return false;
+	}
+	return true;
+}
+
+bool bh_text_is_utf8(const char *s, size_t n)
+{
+	return text_check(s, n, false);
+}
+
+bool bh_text_is_plain(const char *s, size_t n)
+{
+	return text_check(s, n, true);
+}
+
 int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -150,20 +150,25 @@ static int network_set(struct bh_inventory *i, const struct bh_network *n)
 	return r;
 }
 
-/* A dockerd that was restarted may have been told others. What cannot be read now is as before. */
-static void read_resolvers(struct bh_source *s)
+/* A dockerd that was restarted may have been told others. What cannot be read now is as before. 0, 1 when nothing follows from it, or -ENOMEM. */
+static int source_resolvers(struct bh_source *s, const struct bh_runtime_msg *msg)
 {
 	struct bh_addrs fresh = {0};
-	int r = bh_docker_resolvers(s->socket, &fresh);
 
-	if (r < 0) {
+	if (msg->reason) {
 		bh_log(&s->manager->log, LOG_WARNING, BH_EVENT_RUNTIME, "%s at %s: its own resolvers cannot be read: %s", s->kind, s->socket,
-			strerror(-r));
-		return;
+			msg->reason);
+		return 1;
 	}
+	bh_vec_foreach(a, &msg->addrs->v)
+		if (bh_addrs_add(&fresh, a) < 0) {
+			bh_vec_clear(&fresh.v);
+			return -ENOMEM;
+		}
 	bh_vec_clear(&s->resolvers.v);
 	s->resolvers = fresh;
 	bh_seen_forget_host(&s->manager->seen);	/* they are part of it */
+	return 0;
 }
 
 static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
@@ -183,8 +188,6 @@ static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: its answers are whole again", s->kind, s->socket);
 	else if (changed && msg->state == BH_RUNTIME_CONNECTED)
 		bh_log(l, LOG_INFO, BH_EVENT_RUNTIME, "%s at %s: connected", s->kind, s->socket);
-	if (changed && msg->state == BH_RUNTIME_CONNECTED && strcmp(s->kind, "docker") == 0)
-		read_resolvers(s);
 	return bh_strdup(&s->reason, msg->reason);
 }
 
@@ -216,6 +219,10 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 	case BH_RUNTIME_MSG_NETWORK_GONE:
 		whole = true;
 		network_gone(s->inventory, msg->id);
+		break;
+	case BH_RUNTIME_MSG_RESOLVERS:
+		whole = true;
+		r = source_resolvers(s, msg);
 		break;
 	}
 	if (r < 0) {

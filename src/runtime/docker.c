@@ -106,14 +106,29 @@ static void lost_because(struct bh_docker *d, const char *what, const char *why)
 	bh_docker_lost(d, reason);
 }
 
+/* A dockerd that was restarted may have been told others. */
+static void tell_resolvers(struct bh_docker *d)
+{
+	struct bh_addrs resolvers = {0};
+	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_RESOLVERS, .addrs = &resolvers};
+	int r = bh_docker_resolvers(d->head.socket, &resolvers);
+
+	if (r < 0)
+		msg.reason = strerror(-r);
+	d->head.fn(d->head.userdata, &msg);
+	bh_vec_clear(&resolvers.v);
+}
+
 void bh_docker_synced(struct bh_docker *d)
 {
 	bool fresh = d->head.state == BH_RUNTIME_CONNECTING;
 
 	if (!fresh && !d->reason)
 		return;
-	if (fresh)
+	if (fresh) {
 		(void)sd_event_now(d->event, CLOCK_MONOTONIC, &d->connected_at);
+		tell_resolvers(d);
+	}
 	free(d->reason);
 	d->reason = NULL;
 	tell_state(d, BH_RUNTIME_CONNECTED, NULL);

@@ -165,7 +165,7 @@ static int name_decode(const json_t *o, struct bh_container *c, int *err)
 			best = s + 1;
 	}
 	if (best && strlen(best) > BH_NAME_MAX) {
-		c->flaw = "its name is too long";
+		c->flaw = BH_FLAW_NAME;
 		best = NULL;
 	}
 	if (!best) {
@@ -186,7 +186,7 @@ static int image_decode(const json_t *o, struct bh_container *c, int *err)
 	if (!bh_docker_is_image_id(id))
 		id = NULL;
 	if (n > BH_NAME_MAX) {
-		c->flaw = "its image's name is too long";
+		c->flaw = BH_FLAW_IMAGE;
 		image = NULL;
 	}
 	if (image && id && n >= 4 && strncmp(id, "sha256:", 7) == 0 && strncmp(id + 7, image, n) == 0)
@@ -224,7 +224,7 @@ static int container_labels(const json_t *o, struct bh_container *c, int *err)
 	if (r < 0)
 		return r;
 	if (l.flawed)
-		c->flaw = "its labels are too many, too long or hold a NUL";
+		c->flaw = BH_FLAW_LABELS;
 	c->labels.v = l.v.v;
 	c->labels.n = l.v.n;
 	c->labels.cap = l.v.cap;

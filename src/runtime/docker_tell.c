@@ -29,7 +29,7 @@ static int add_image_labels(const struct bh_docker_model *m, const struct bh_con
 	if (!image || image->state != BH_IMAGE_KNOWN)
 		return labels_copy(base->labels.v, base->labels.n, dst);
 	if (image->labels.flawed) {
-		dst->flaw = "its image's labels are too many, too long or hold a NUL";
+		dst->flaw = BH_FLAW_IMAGE_LABELS;
 		return 0;
 	}
 	return labels_copy(image->labels.v.v, image->labels.v.n, dst);

@@ -18,7 +18,7 @@ import tap  # noqa: E402
 
 # Whose door each header is.
 DOORS = {
-    "base": {"addr", "buf", "error", "fault", "mem", "near", "sum"},
+    "base": {"addr", "buf", "error", "fault", "mem", "near", "sum", "wire"},
     "model": {"allow", "host", "images", "inventory", "policy", "yaml"},
     "config": {"config"},
     "core": {"advise", "compile", "debian", "diff", "expect", "foreign", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
