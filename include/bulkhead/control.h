@@ -34,6 +34,14 @@ enum bh_control_right {
 struct bh_control_server;
 struct bh_control_call;
 
+/* Who asked, by the kernel's word when he connected (SO_PEERCRED). */
+struct bh_control_peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+};
+struct bh_control_peer bh_control_peer(const struct bh_control_call *call);
+
 /* Handles one request by answering now or later through bh_control_reply(). RIGHT is the peer's by SO_PEERCRED. */
 typedef void (*bh_control_fn)(void *userdata, struct bh_control_call *call, const char *verb, const json_t *request,
 	enum bh_control_right right);

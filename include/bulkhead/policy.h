@@ -172,6 +172,33 @@ struct bh_rule {
 	struct bh_loc loc;
 };
 
+/* What the access log may hold: words of the daemon's events. */
+enum bh_log_word {
+	BH_LOG_PLACED,
+	BH_LOG_DENIED,
+	BH_LOG_CONTROL,
+	BH_LOG_DETECT,
+	BH_LOG_HAND,
+	BH_LOG_CONFIG,
+	BH_LOG_REPAIR,
+	BH_LOG_CONNECTIONS,
+	BH_LOG_RUNTIME,
+	BH_LOG_START,
+	BH_LOG_STOP,
+	BH_LOG_DEGRADED,
+	BH_LOG_WORDS,
+};
+extern const char *const bh_log_words[BH_LOG_WORDS];	/* "placed", … */
+#define BH_LOG_ALL ((1u << BH_LOG_WORDS) - 1)
+
+/* `log`: off without a file. */
+struct bh_access_config {
+	char *file;			/* absolute; or NULL */
+	uint64_t size;			/* bytes of one file */
+	unsigned keep;			/* how many older ones stay */
+	unsigned what;			/* bits of enum bh_log_word */
+};
+
 struct bh_policy {
 	enum bh_mode mode;
 	enum bh_deny deny;
@@ -179,6 +206,7 @@ struct bh_policy {
 	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
 	BH_VEC(struct bh_rule) allow;
 	BH_VEC(struct bh_rule) expect;
+	struct bh_access_config log;
 	unsigned retimed;		/* how often a rule for a time got another one: an element keeps the time that it was made with, so that
 					 * another time is another set */
 	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */

@@ -119,6 +119,14 @@ bool bh_cfg_choice(struct bh_cfg *c, const struct bh_node *n, const char *what, 
 	size_t *ret);
 bool bh_cfg_mode(struct bh_cfg *c, const struct bh_node *n, enum bh_mode *ret);
 bool bh_cfg_rate(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t *ret);
+/* units.c: a size in bytes ("10MiB") or a time in microseconds ("10s") from MIN to MAX, and back. */
+#define BH_UNIT_TEXT 32
+bool bh_cfg_size(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t min, uint64_t max, uint64_t *ret);
+bool bh_cfg_time(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t min, uint64_t max, uint64_t *ret);
+const char *bh_cfg_size_text(uint64_t bytes, char *buf);	/* BUF holds BH_UNIT_TEXT */
+const char *bh_cfg_time_text(uint64_t usec, char *buf);		/* of whole seconds */
+/* An absolute path without "..": a copy in *RET. */
+bool bh_cfg_path(struct bh_cfg *c, const struct bh_node *n, const char *what, char **ret);
 /* NAME or NAME:VALUE. RET is to be cleared. */
 bool bh_cfg_ref(struct bh_cfg *c, const struct bh_node *n, const char *what, struct bh_zone_ref *ret);
 bool bh_cfg_port(struct bh_cfg *c, const struct bh_node *n, struct bh_port *ret);
@@ -135,6 +143,9 @@ void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const st
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+/* log.c: and its inverse. */
+void bh_cfg_log(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+void bh_cfg_put_log(struct bh_buf *out, const struct bh_access_config *l);
 
 /* check.c: what only the whole can tell: references, scope, prefixes in two zones. */
 void bh_cfg_check(struct bh_cfg *c);

@@ -200,6 +200,7 @@ int bh_config_print_with(const struct bh_policy *p, const char *zones, const cha
 	bh_buf_printf(out, "version: 1\nmode: %s\ndeny: %s\n", p->mode == BH_MODE_AUDIT ? "audit" : "enforce",
 		p->deny == BH_DENY_DROP ? "drop" : "reject");
 	put_rates(out, "bandwidth", &p->host_rates, &none);
+	bh_cfg_put_log(out, &p->log);
 	bh_buf_puts(out, p->zones.n || zones ? "\nzones:\n" : "");
 	bh_vec_foreach(z, &p->zones)
 		put_zone(out, z);

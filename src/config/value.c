@@ -201,6 +201,21 @@ bool bh_cfg_rate(struct bh_cfg *c, const struct bh_node *n, const char *what, ui
 	return true;
 }
 
+bool bh_cfg_path(struct bh_cfg *c, const struct bh_node *n, const char *what, char **ret)
+{
+	char show[BH_CFG_SHOW];
+	const char *text;
+
+	if (!bh_cfg_word(c, n, what, &text))
+		return false;
+	if (text[0] != '/' || text[strlen(text) - 1] == '/' || strlen(text) >= 4096 || strstr(text, "/../")) {
+		bh_cfg_error(c, &n->loc, "%s must be an absolute path of a file, not '%s'", what, bh_cfg_show(text, show));
+		return false;
+	}
+	bh_cfg_set(c, ret, text);
+	return true;
+}
+
 /* A number of 1 to 65535 alone: the commonest slip. */
 static bool is_port_number(const char *s)
 {

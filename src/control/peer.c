@@ -32,13 +32,14 @@ static bool peer_has_group(int fd, gid_t group)
 	return false;
 }
 
-enum bh_control_right bh_control_peer_right(int fd, gid_t group)
+enum bh_control_right bh_control_peer_right(int fd, gid_t group, struct bh_control_peer *ret)
 {
 	struct ucred cred;
 	socklen_t size = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
 		return BH_RIGHT_NONE;
+	*ret = (struct bh_control_peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
 	if (cred.uid == 0)
 		return BH_RIGHT_WRITE;
 	if (group != (gid_t)-1 && (cred.gid == group || peer_has_group(fd, group)))

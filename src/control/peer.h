@@ -8,7 +8,7 @@
 #define BH_CONTROL_GROUP "bulkhead"
 
 /* What the peer of FD may do, by the kernel's word (SO_PEERCRED, SO_PEERGROUPS; unix(7)), never by its own: uid 0 writes, a member of
- * GROUP reads. BH_RIGHT_NONE also when the kernel does not tell. */
-enum bh_control_right bh_control_peer_right(int fd, gid_t group);
+ * GROUP reads. BH_RIGHT_NONE also when the kernel does not tell. *RET: who that is. */
+enum bh_control_right bh_control_peer_right(int fd, gid_t group, struct bh_control_peer *ret);
 
 #endif

@@ -30,6 +30,7 @@ struct client {
 	struct bh_control_server *server;
 	int fd;
 	enum bh_control_right right;
+	struct bh_control_peer peer;
 	enum client_state state;
 	sd_event_source *io, *timer;
 	char *in;
@@ -41,6 +42,7 @@ struct client {
 
 struct bh_control_call {
 	struct client *client;	/* NULL once it has gone */
+	struct bh_control_peer peer;
 };
 
 struct bh_control_server {
@@ -170,6 +172,7 @@ static void client_call(struct client *c, size_t n)
 		return;
 	}
 	call->client = c;
+	call->peer = c->peer;
 	c->call = call;
 	c->state = CLIENT_CALLING;
 	/* No input, no hurry, but a peer that hangs up is still seen. */
@@ -264,7 +267,7 @@ static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userd
 	return 0;
 }
 
-static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right)
+static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right, const struct bh_control_peer *peer)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int r;
@@ -276,6 +279,7 @@ static int client_new(struct bh_control_server *s, int fd, enum bh_control_right
 	c->server = s;
 	c->fd = fd;
 	c->right = right;
+	c->peer = *peer;
 	s->clients[s->n_clients++] = c;
 	r = sd_event_add_io(s->event, &c->io, fd, EPOLLIN, on_client, c);
 	if (r >= 0)
@@ -293,6 +297,7 @@ static int client_new(struct bh_control_server *s, int fd, enum bh_control_right
 static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, void *userdata)
 {
 	struct bh_control_server *s = userdata;
+	struct bh_control_peer peer = {.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	enum bh_control_right right;
 	int fd;
 
@@ -301,12 +306,12 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return 0;	/* it went away, or no descriptor is free: the next round tries again */
-	right = bh_control_peer_right(fd, s->group);
+	right = bh_control_peer_right(fd, s->group, &peer);
 	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right, 0, NULL)) {
 		close(fd);
 		return 0;
 	}
-	(void)client_new(s, fd, right);	/* out of memory: the client is gone, the server stays */
+	(void)client_new(s, fd, right, &peer);	/* out of memory: the client is gone, the server stays */
 	return 0;
 }
 
@@ -380,6 +385,11 @@ void bh_control_refuse(struct bh_control_call *call, const char *code, const cha
 		text = NULL;
 	va_end(ap);
 	call_end(call, text ? bh_control_refusal(code, text) : NULL);
+}
+
+struct bh_control_peer bh_control_peer(const struct bh_control_call *call)
+{
+	return call->peer;
 }
 
 bool bh_control_is_alive(const struct bh_control_call *call)

@@ -147,6 +147,8 @@ int plan_settings(struct planner *p)
 		r = setting(p, NULL, "deny", a->deny == BH_DENY_DROP ? "drop" : "reject", b->deny == BH_DENY_DROP ? "drop" : "reject");
 	if (r == 0)
 		r = rates(p, NULL, host, &a->host_rates, &b->host_rates);
+	if (r == 0)
+		r = setting(p, NULL, "log", a->log.file ? a->log.file : "none", b->log.file ? b->log.file : "none");
 	for (size_t i = 0; i < a->zones.n && r == 0; i++)
 		r = zone(p, a->zones.v[i].name, &a->zones.v[i], find(b, a->zones.v[i].name));
 	for (size_t i = 0; i < b->zones.n && r == 0; i++)

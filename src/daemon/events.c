@@ -9,8 +9,10 @@
 struct bh_events {
 	struct bh_event v[BH_EVENTS_MAX];	/* seq N is at N % BH_EVENTS_MAX */
 	uint64_t seq;
-	void (*fn)(void *userdata);
-	void *userdata;
+	struct {
+		bh_event_fn fn;
+		void *userdata;
+	} listeners[BH_EVENTS_LISTENERS];
 };
 
 int bh_events_new(struct bh_events **ret)
@@ -65,16 +67,21 @@ void bh_event_field(struct bh_event *x, const char *name, const char *value)
 	x->fields[x->n_fields++].value = copy;
 }
 
-void bh_events_done(struct bh_events *e)
+void bh_events_done(struct bh_events *e, const struct bh_event *x)
 {
-	if (e->fn)
-		e->fn(e->userdata);
+	for (size_t i = 0; x && i < BH_EVENTS_LISTENERS && e->listeners[i].fn; i++)
+		e->listeners[i].fn(e->listeners[i].userdata, x);
 }
 
-void bh_events_on(struct bh_events *e, void (*fn)(void *userdata), void *userdata)
+void bh_events_on(struct bh_events *e, bh_event_fn fn, void *userdata)
 {
-	e->fn = fn;
-	e->userdata = userdata;
+	for (size_t i = 0; i < BH_EVENTS_LISTENERS; i++) {
+		if (e->listeners[i].fn && (e->listeners[i].fn != fn || e->listeners[i].userdata != userdata))
+			continue;
+		e->listeners[i].fn = fn;
+		e->listeners[i].userdata = userdata;
+		return;
+	}
 }
 
 uint64_t bh_events_seq(const struct bh_events *e)

@@ -29,12 +29,15 @@ struct bh_events;
 int bh_events_new(struct bh_events **ret);	/* 0 or -ENOMEM */
 void bh_events_free(struct bh_events *e);
 
-/* Adds an event, in the place of the oldest; NULL for no memory. Texts of strangers are made safe. FN (bh_events_on()) is called when its fields are
- * there: bh_events_done(). */
+/* Adds an event, in the place of the oldest; NULL for no memory. Texts of strangers are made safe. Who listens (bh_events_on()) hears of it when its
+ * fields are there: bh_events_done(). */
 struct bh_event *bh_events_add(struct bh_events *e, uint64_t usec, int priority, const char *what, const char *text);
 void bh_event_field(struct bh_event *x, const char *name, const char *value);	/* VALUE NULL: left out; no memory: left out */
-void bh_events_done(struct bh_events *e);
-void bh_events_on(struct bh_events *e, void (*fn)(void *userdata), void *userdata);
+void bh_events_done(struct bh_events *e, const struct bh_event *x);	/* X NULL is nothing */
+/* FN is called with each event from now on; once, however often it is asked for. At most BH_EVENTS_LISTENERS. */
+#define BH_EVENTS_LISTENERS 4
+typedef void (*bh_event_fn)(void *userdata, const struct bh_event *x);
+void bh_events_on(struct bh_events *e, bh_event_fn fn, void *userdata);
 
 uint64_t bh_events_seq(const struct bh_events *e);	/* of the last; 0: none yet */
 /* The first event after SEQ that is still there, or NULL. */

@@ -21,7 +21,7 @@ static int field_put(json_t *fields, const char *name, const char *value)
 	return json_object_set_new(fields, key, json_string(value));
 }
 
-static json_t *event_json(const struct bh_event *x)
+json_t *bh_event_json(const struct bh_event *x)
 {
 	static const char *const priorities[] = {"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"};
 	json_t *fields = json_object();
@@ -37,7 +37,7 @@ int bh_events_follow(struct bh_manager *m, struct bh_control_call *call, uint64_
 	const struct bh_event *x;
 
 	for (size_t i = 0; i < max && (x = bh_events_next(m->events, *seq)); i++) {
-		int r = bh_control_tell(call, event_json(x));
+		int r = bh_control_tell(call, bh_event_json(x));
 
 		if (r < 0)
 			return r;
@@ -57,6 +57,6 @@ void bh_handle_events(struct bh_manager *m, struct bh_control_call *call, const 
 	}
 	list = json_array();
 	for (const struct bh_event *x; (x = bh_events_next(m->events, seq)); seq = x->seq)
-		(void)json_array_append_new(list, event_json(x));
+		(void)json_array_append_new(list, bh_event_json(x));
 	bh_control_reply(call, json_pack("{s:i, s:o}", "version", 1, "events", list));
 }

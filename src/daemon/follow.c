@@ -58,8 +58,9 @@ static void prune(struct bh_manager *m)
 	m->followers.n = n;
 }
 
-static void on_event(void *userdata)
+static void on_event(void *userdata, const struct bh_event *x)
 {
+	(void)x;
 	bh_follow_wake(userdata);
 }
 

@@ -90,6 +90,7 @@ void bh_handle_call(void *userdata, struct bh_control_call *call, const char *ve
 	for (size_t i = 0; i < BH_ARRAY_SIZE(HANDLERS); i++) {
 		if (strcmp(HANDLERS[i].verb, verb) != 0)
 			continue;
+		bh_access_call(userdata, call, HANDLERS[i].verb, request, HANDLERS[i].right == BH_RIGHT_WRITE, right >= HANDLERS[i].right);
 		if (right < HANDLERS[i].right)
 			bh_control_refuse(call, "denied", "%s is for root: run it with sudo", verb);
 		else

@@ -41,7 +41,7 @@ static void note(const struct bh_log *l, int priority, const char *event, const 
 	x = bh_events_add(l->events, now_usec(), priority, event, text);
 	for (size_t i = 0; i < n; i++)
 		bh_event_field(x, fields[i].name, fields[i].value);
-	bh_events_done(l->events);
+	bh_events_done(l->events, x);
 }
 
 static void put(const struct bh_log *l, int priority, const char *event, const char *id, const char *zone, const char *raw)
@@ -168,4 +168,18 @@ void bh_log_fields(const struct bh_log *l, int priority, const char *event, cons
 		(void)sd_journal_sendv(v, (int)done);
 	for (size_t i = 0; i < done; i++)
 		free(v[i].iov_base);
+}
+
+void bh_log_note(const struct bh_log *l, int priority, const char *event, const struct bh_log_field *fields, size_t n, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	raw = format(fmt, ap);
+	va_end(ap);
+	if (raw && l->debug)
+		put(l, LOG_DEBUG, event, NULL, NULL, raw);
+	if (raw)
+		note(l, priority, event, raw, fields, n);
 }

@@ -19,6 +19,7 @@
 #define BH_EVENT_DENIED "denied"
 #define BH_EVENT_CONNECTIONS "connections"
 #define BH_EVENT_HAND "hand"
+#define BH_EVENT_CONTROL "control"
 
 struct bh_events;
 
@@ -49,5 +50,9 @@ struct bh_log_field {
 #define BH_LOG_FIELDS_MAX 24
 void bh_log_fields(const struct bh_log *l, int priority, const char *event, const struct bh_log_field *fields, size_t n, const char *fmt,
 	...) __attribute__((format(printf, 6, 7)));
+
+/* The same for those alone who listen to events, and at debug level in the log. */
+void bh_log_note(const struct bh_log *l, int priority, const char *event, const struct bh_log_field *fields, size_t n, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
 
 #endif

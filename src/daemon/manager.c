@@ -145,6 +145,8 @@ const char *bh_manager_state(const struct bh_manager *m, char **ret_reason)
 		n = asprintf(&reason, "packets between containers of one bridge are not judged: br_netfilter is not loaded (modprobe br_netfilter)");
 	else if (m->config.keep_error)
 		n = asprintf(&reason, "%s", m->config.keep_error);
+	else if (m->access.problem)
+		n = asprintf(&reason, "the access log %s: everything else is as it was", m->access.problem);
 	else if (m->round.shape && (m->round.shape->missing[BH_EGRESS] || m->round.shape->missing[BH_INGRESS]))
 		n = asprintf(&reason, "caps on %s%s%s are not held, everything else is: this kernel has no %s",
 			m->round.shape->missing[BH_EGRESS] ? "egress" : "",
@@ -533,6 +535,7 @@ void bh_manager_free(struct bh_manager *m)
 	bh_flows_free(m->flows);
 	bh_kinds_free(m->kinds);
 	bh_people_clear(&m->people);
+	bh_access_close(&m->access);
 	bh_endings_clear(&m->endings);
 	bh_nft_free(m->nft);
 	bh_tc_free(m->tc);

@@ -4,6 +4,7 @@
 #ifndef BULKHEAD_DAEMON_MANAGER_H
 #define BULKHEAD_DAEMON_MANAGER_H
 
+#include "access.h"
 #include "events.h"
 #include "hand.h"
 #include "kinds.h"
@@ -222,6 +223,8 @@ struct bh_manager {
 	struct bh_events *events;	/* m->log writes into it */
 	struct bh_kinds *kinds;
 	struct bh_people people;
+	struct bh_access access;
+	bool access_known;		/* a configuration said whether there is one */
 	BH_VEC(struct bh_follower) followers;
 	uint64_t nflog_lost;		/* of these it was told */
 	uint64_t ready_usec;		/* monotonic */
@@ -424,7 +427,8 @@ int bh_drops_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t
 void bh_handle_why(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 void bh_handle_suggest(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 
-/* events_told.c: the same for events. */
+/* events_told.c: the same for events. One as a document; NULL for no memory. */
+json_t *bh_event_json(const struct bh_event *x);
 void bh_handle_events(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 int bh_events_follow(struct bh_manager *m, struct bh_control_call *call, uint64_t *seq, size_t max);
 

@@ -30,8 +30,17 @@ static void log_move(const struct bh_manager *m, const struct bh_member *member,
 {
 	const struct bh_container *c = member->container;
 
-	bh_log_container(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED, c->id, zone->name,
-		"container %s is in zone %s: %s", c->name ? c->name : c->id, zone->name, member->reason ? member->reason : "");
+	const char *name = c->name ? c->name : c->id, *reason = member->reason ? member->reason : "";
+	const struct bh_log_field fields[] = {
+		{"BULKHEAD_CONTAINER", c->id},
+		{"BULKHEAD_NAME", name},
+		{"BULKHEAD_IMAGE", c->image},
+		{"BULKHEAD_ZONE", zone->name},
+		{"BULKHEAD_REASON", reason},
+	};
+
+	bh_log_fields(&m->log, zone->builtin == BH_BUILTIN_QUARANTINE ? LOG_NOTICE : LOG_INFO, BH_EVENT_PLACED, fields, BH_ARRAY_SIZE(fields),
+		"container %s is in zone %s: %s", name, zone->name, reason);
 }
 
 void bh_told_few(struct bh_manager *m, const size_t *places, size_t n)

@@ -18,6 +18,21 @@ static const char *const builtin_names[BH_BUILTIN_MAX] = {
 	[BH_BUILTIN_ANY] = "any",
 };
 
+const char *const bh_log_words[BH_LOG_WORDS] = {
+	[BH_LOG_PLACED] = "placed",
+	[BH_LOG_DENIED] = "denied",
+	[BH_LOG_CONTROL] = "control",
+	[BH_LOG_DETECT] = "detect",
+	[BH_LOG_HAND] = "hand",
+	[BH_LOG_CONFIG] = "config",
+	[BH_LOG_REPAIR] = "repair",
+	[BH_LOG_CONNECTIONS] = "connections",
+	[BH_LOG_RUNTIME] = "runtime",
+	[BH_LOG_START] = "start",
+	[BH_LOG_STOP] = "stop",
+	[BH_LOG_DEGRADED] = "degraded",
+};
+
 const struct bh_unforwardable bh_unforwardable[] = {
 	{"0.0.0.0/8", "unspecified"}, {"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"},
 	{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
@@ -122,6 +137,7 @@ void bh_policy_free(struct bh_policy *p)
 	bh_vec_clear(&p->zones);
 	rules_clear(p->allow.v, p->allow.n);
 	rules_clear(p->expect.v, p->expect.n);
+	free(p->log.file);
 	bh_strv_clear(&p->files);
 	free(p);
 }

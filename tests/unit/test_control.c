@@ -724,19 +724,23 @@ static void test_client_follows(void **state)
 
 static void test_rights(void **state)
 {
+	struct bh_control_peer peer = {0};
 	int fd[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	if (geteuid() == 0) {
-		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1), BH_RIGHT_WRITE);
+		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1, &peer), BH_RIGHT_WRITE);
 	} else {
-		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1), BH_RIGHT_NONE);
-		assert_int_equal(bh_control_peer_right(fd[0], getegid()), BH_RIGHT_READ);
+		assert_int_equal(bh_control_peer_right(fd[0], (gid_t)-1, &peer), BH_RIGHT_NONE);
+		assert_int_equal(bh_control_peer_right(fd[0], getegid(), &peer), BH_RIGHT_READ);
 	}
+	assert_int_equal(peer.pid, getpid());
+	assert_int_equal(peer.uid, geteuid());
+	assert_int_equal(peer.gid, getegid());
 	close(fd[0]);
 	close(fd[1]);
-	assert_int_equal(bh_control_peer_right(-1, 0), BH_RIGHT_NONE);
+	assert_int_equal(bh_control_peer_right(-1, 0, &peer), BH_RIGHT_NONE);
 }
 
 int main(void)

@@ -73,9 +73,10 @@ static void strangers_are_bounded(void **state)
 
 static unsigned woken;
 
-static void wake(void *userdata)
+static void wake(void *userdata, const struct bh_event *x)
 {
 	(void)userdata;
+	assert_true(x->seq > 0);
 	woken++;
 }
 
