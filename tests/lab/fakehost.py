@@ -187,19 +187,19 @@ class FakeHost(lab.Lab):
         self.containers[name] = c
         return c
 
-    def _tell(self, c, labels, network, state):
+    def _tell(self, c, labels, network, state, image="image"):
         with self.fake.lock:
-            self.fake.add(c.name, labels, network, state=state)
+            self.fake.add(c.name, labels, network, state=state, image=image)
             self.fake.networks[c.network["id"]]["Containers"][c.id].update(
                 {"MacAddress": c.mac, "IPv4Address": c.ip4 + "/24", "IPv6Address": c.ip6 + "/64"})
 
     def add(self, specs):
-        """Containers (name, labels, network) that run already, without events: before a daemon starts."""
-        made = [(self._new(name, network), labels, network) for name, labels, network in specs]
-        self.host.exec("sh", "-ec", "".join(c.script() for c, _, _ in made), timeout=120)
-        for c, labels, network in made:
-            self._tell(c, labels, network, "running")
-        return [c for c, _, _ in made]
+        """Containers (name, labels, network, perhaps an image) that run already, without events: before a daemon starts."""
+        made = [(self._new(name, network), labels, network, *image) for name, labels, network, *image in specs]
+        self.host.exec("sh", "-ec", "".join(c.script() for c, *_ in made), timeout=120)
+        for c, labels, network, *image in made:
+            self._tell(c, labels, network, "running", *image)
+        return [c for c, *_ in made]
 
     def run(self, name, labels=None, network="front"):
         """A container that starts now, with Docker's events in Docker's order: the veth is there before the first."""

@@ -376,12 +376,12 @@ class Daemon:
             raise LabError(f"bulkhead {' '.join(map(str, args))}: status {r.returncode}: {r.stderr or r.stdout}")
         return r
 
-    def ask(self, verb, timeout=30):
+    def ask(self, verb, timeout=30, **arguments):
         """One call to the daemon's control socket, without a process for it. The answer's document."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(timeout)
             s.connect(str(self.socket))
-            s.sendall(json.dumps({"version": 1, "verb": verb}).encode() + b"\n")
+            s.sendall(json.dumps({"version": 1, "verb": verb, **arguments}).encode() + b"\n")
             text = b""
             while not text.endswith(b"\n"):
                 more = s.recv(65536)
@@ -413,6 +413,11 @@ class Daemon:
         if config is not None:
             self.write(config)
         return self.cli("reload", check=True)
+
+    def reload_asked(self, config):
+        """The same without a process, and whether it is loaded or not: the answer's document."""
+        self.write(config)
+        return self.ask("reload")
 
     def zone_of(self, name):
         return next((c["zone"] for c in self.status()["containers"] if c["name"] == name), None)
