@@ -358,7 +358,7 @@ int zones_compile(struct compiler *c)
 	key_id(&metadata, BH_ID_METADATA);
 	key_id(&network, BH_ID_CONTAINER_NETWORK);
 	if (r == 0)
-		r = put_verdict(c->inet, "from_zone", &metadata, BH_GOTO, "deny_metadata");
+		r = put_verdict(c->inet, "from_zone", &metadata, BH_GOTO, "from_metadata");
 	if (r == 0)
 		r = put_verdict(c->inet, "from_zone", &network, BH_GOTO, "deny_identity");
 	for (size_t i = 0; i < c->in->placement->insts.n && r == 0; i++)

@@ -302,12 +302,12 @@ static enum bh_why why(const struct bh_judge *j, const struct bh_question *q, st
 	return is_second_leg(j, q, v) ? BH_WHY_SECOND_LEG : BH_WHY_NO_RULE;
 }
 
-/* The zone that answers has the last word; where nobody is known to answer, and for who cannot have opened it, the file has. */
+/* The zone that answers has the last word; where nobody is known at an end the file has. */
 static enum bh_mode mode(const struct bh_judge *j, const struct bh_judgement *v)
 {
 	if (v->from.inst != BH_NOBODY && j->in.placement->insts.v[v->from.inst].id == BH_ID_HELD)
 		return BH_MODE_ENFORCE;
-	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY || is_builtin(j, &v->from, BH_BUILTIN_METADATA))
+	if (v->from.inst == BH_NOBODY || v->to.inst == BH_NOBODY)
 		return j->in.policy->mode;
 	return bh_inst_mode(j->in.policy, &j->in.placement->insts.v[v->to.inst]);
 }

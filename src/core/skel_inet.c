@@ -368,6 +368,10 @@ static const struct skel_chain ends[] = {
 		RULE(SCRATCH(BH_ID_HOST)),
 		JUMP_TO_END,
 		RULE(GOTO("deny"))),
+	/* Opens nothing to anybody; who would answer says what becomes of it */
+	CHAIN("from_metadata",
+		JUMP_TO_END,
+		RULE(GOTO("deny_metadata"))),
 };
 
 static const struct skel_chain judgement[] = {

@@ -133,6 +133,8 @@ static const struct {
 	{"10.111.0.1", "10.111.0.13", IPPROTO_TCP, 5432, true, true, BH_MODE_AUDIT},
 	{"10.111.0.1", "10.111.0.13", IPPROTO_TCP, 22, true, false, BH_MODE_AUDIT},
 	{"10.111.0.1", "198.51.100.1", IPPROTO_TCP, 5432, true, false, BH_MODE_AUDIT},	/* the first leg needs a rule */
+	{"169.254.169.254", "10.111.0.13", IPPROTO_TCP, 22, true, false, BH_MODE_AUDIT},
+	{"169.254.169.254", "10.111.0.11", IPPROTO_TCP, 80, true, false, BH_MODE_ENFORCE},
 	{"10.111.0.99", "10.111.0.13", IPPROTO_TCP, 22, true, false, BH_MODE_ENFORCE},	/* an unknown sender is the file's to answer */
 	/* nobody's, and not ours */
 	{"10.111.0.99", "10.111.0.11", IPPROTO_TCP, 80, true, false, BH_MODE_ENFORCE},
