@@ -11,6 +11,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import builds as docker_build  # noqa: E402
 import lab  # noqa: E402
 import tap  # noqa: E402
 from test_setup_proxy import RESOLVER, resolve  # noqa: E402
@@ -40,7 +41,7 @@ class Suggest(unittest.TestCase):
         for c in cls.c.values():
             l.receiver(c, PORTS)
         l.receiver(l.host, [22])
-        l.receiver(l.out, [80, 443])
+        cls.outside = l.receiver(l.out, [80, 443])
         l.lift_docker_isolation()
         cls.n, cls.d = 0, None
 
@@ -69,6 +70,15 @@ class Suggest(unittest.TestCase):
             saw.update(r)
         return {keys[m]: r[0] == "ok" for m, r in saw.items()}
 
+    def built(self):
+        """The image of one service is built: what of its fetching arrives, a family each."""
+        cells = []
+        for a in (lab.INTERNET4, lab.INTERNET6):
+            type(self).n += 1
+            cells.append(("tcp", a, 443, f"b{self.n}"))
+        docker_build.build(self.l, True, [docker_build.send(cells)])
+        return [m in self.outside.markers() for *_, m in cells]
+
     def kinds(self, verdict):
         return {(k["class"], k["from"], k["to"], k["proto"], k["port"]): k["count"] for k in self.d.status()["denials"]
                 if k["verdict"] == verdict and k["class"] not in ("noise", "invalid", "unknown")}
@@ -80,14 +90,16 @@ class Suggest(unittest.TestCase):
     def test_0_control(self):
         """It works without bulkhead."""
         self.assertEqual([k for k, ok in self.opened(PATHS).items() if not ok], [])
+        self.assertEqual(self.built(), [True, True])
         type(self).d = self.l.bulkheadd(NOTHING)
 
     def test_1_audit(self):
         self.assertEqual(self.d.status()["daemon"]["state"], "auditing")
         for _ in range(3):
             self.assertEqual([k for k, ok in self.opened(PATHS).items() if not ok], [])
+        self.assertEqual(self.built(), [True, True])
         self.assertEqual(resolve(self.c["api"], "updates.example"), lab.INTERNET4)
-        lab.wait_for("the log", lambda: len(self.kinds("audit")) >= 8)
+        lab.wait_for("the log", lambda: len(self.kinds("audit")) >= 9)
         self.assertEqual(self.kinds("deny"), {})
         print("\n".join("# " + line for line in self.d.cli("drops").stdout.splitlines()))
 
@@ -105,13 +117,14 @@ class Suggest(unittest.TestCase):
         self.assertEqual(set(rules), {
             "{from: [world, shop-front], to: shop-proxy, ports: [tcp/80]}", "{from: shop-proxy, to: shop-front, ports: [tcp/3000]}",
             "{from: shop-front, to: shop-api, ports: [tcp/8080]}",
-            "{from: [shop-api, shop-job], to: shop-db, ports: [tcp/5432]}", "{from: shop-job, to: internet, ports: [tcp/443]}",
+            "{from: [shop-api, shop-job], to: shop-db, ports: [tcp/5432]}", "{from: [build, shop-job], to: internet, ports: [tcp/443]}",
             "{from: shop-api, to: dns, ports: [udp/53]}"})
 
     def test_3_control(self):
         """In enforce with what was there before, the application gets nothing."""
         self.load(NOTHING.replace("audit", "enforce"))
         self.assertEqual(set(self.opened(PATHS, 2).values()), {False})
+        self.assertEqual(self.built(), [False, False])
 
     def test_4_enforce(self):
         self.load(self.suggested.replace("mode: audit", "mode: enforce"))
@@ -119,6 +132,7 @@ class Suggest(unittest.TestCase):
         for _ in range(3):
             shut = [k for k, ok in self.opened(PATHS).items() if not ok]
             self.assertEqual(shut, [])
+        self.assertEqual(self.built(), [True, True])
         self.assertEqual(resolve(self.c["api"], "updates.example"), lab.INTERNET4)
         time.sleep(0.5)
         self.assertEqual(self.kinds("deny"), before, "nothing of its own is denied")
