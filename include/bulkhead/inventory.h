@@ -6,7 +6,7 @@
 
 #include <bulkhead/addr.h>
 #include <bulkhead/mem.h>
-#include <sys/types.h>
+#include <bulkhead/posture.h>
 
 struct bh_label {
 	char *key;
@@ -77,28 +77,17 @@ struct bh_container {
 	enum bh_container_state state;
 	enum bh_netmode netmode;
 	char *netns_owner;		/* container id, for BH_NETMODE_CONTAINER */
-	pid_t pid;			/* 0 while not known */
 	BH_VEC(struct bh_label) labels;		/* all, as the runtime lists them */
 	BH_VEC(struct bh_label) image_labels;	/* those of the image itself */
 	BH_VEC(struct bh_endpoint) endpoints;
 	BH_VEC(struct bh_published) published;
+	struct bh_posture posture;
 };
 
 struct bh_inventory {
 	BH_VEC(struct bh_network) networks;
 	BH_VEC(struct bh_container) containers;
 };
-
-/* What only an inspection of a container tells, and only a scan asks for. */
-struct bh_fact {
-	char *id;
-	bool privileged;
-	char *socket_mount;		/* the path of this host through which it has the runtime's socket, or NULL */
-};
-struct bh_facts {
-	BH_VEC(struct bh_fact) v;
-};
-void bh_facts_clear(struct bh_facts *f);
 
 void bh_network_clear(struct bh_network *n);		/* frees what it owns and zeroes it */
 void bh_container_clear(struct bh_container *c);

@@ -79,10 +79,10 @@ int bh_docker_new(struct sd_event *event, const char *socket, bh_runtime_fn fn, 
  * clears ret->v. */
 int bh_docker_resolvers(const char *socket, struct bh_addrs *ret);
 
-/* One look at the Docker at SOCKET, blocking: everything that it has, and what inspections tell of the containers that run. Nothing is
- * changed and nothing followed. TIMEOUT_MS is for all of it; a container that cannot be inspected has no fact. 0; -ENOTCONN when nobody
- * answers, with ERR saying why; -ETIMEDOUT, -ENOMEM. The caller clears RET_FACTS, which was zero. */
-int bh_docker_look_once(const char *socket, unsigned timeout_ms, struct bh_inventory **ret, struct bh_facts *ret_facts, struct bh_error *err);
+/* One look at the Docker at SOCKET, blocking: everything that it has. Nothing is changed and nothing followed. TIMEOUT_MS is for all of it; a
+ * container that cannot be inspected has a posture that is not known. 0; -ENOTCONN when nobody answers, with ERR saying why; -ETIMEDOUT,
+ * -ENOMEM. */
+int bh_docker_look_once(const char *socket, unsigned timeout_ms, struct bh_inventory **ret, struct bh_error *err);
 
 /* A scripted runtime behind the same door, for tests: messages are those that the test pushes. */
 int bh_fake_runtime_new(bh_runtime_fn fn, void *userdata, struct bh_runtime **ret);

@@ -58,7 +58,6 @@ struct bh_scan_listener {
 
 struct bh_scan_input {
 	const struct bh_inventory *inventory;
-	const struct bh_facts *facts;
 	const struct bh_host *host;
 	struct bh_foreign *foreign;	/* is asked, and comes back as it was */
 	BH_VEC(struct bh_scan_link) links;

@@ -86,8 +86,7 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 	_cleanup_(bh_host_freep) struct bh_host *host = NULL;
 	_cleanup_(bh_tc_freep) struct bh_tc *tc = NULL;
 	struct bh_scan_input in = {0};
-	struct bh_facts facts = {0};
-	int r = bh_docker_look_once(socket, TIMEOUT_MS, &inventory, &facts, err);
+	int r = bh_docker_look_once(socket, TIMEOUT_MS, &inventory, err);
 
 	if (r == 0)
 		r = bh_tc_new(&tc, err);
@@ -99,7 +98,6 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 		r = guarded(&in.guarded, err);
 	if (r == 0) {
 		in.inventory = inventory;
-		in.facts = &facts;
 		in.host = host;
 		in.foreign = foreign;
 		r = add_links(&in);
@@ -112,6 +110,5 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 	}
 	bh_vec_clear(&in.links);
 	bh_vec_clear(&in.listeners);
-	bh_facts_clear(&facts);
 	return r;
 }

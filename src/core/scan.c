@@ -312,22 +312,19 @@ static void doors(struct scanning *s, const struct bh_container *c)
 
 static void powers(struct scanning *s, const struct bh_container *c)
 {
-	const struct bh_fact *fact = NULL;
+	const struct bh_mount *socket = bh_posture_socket(&c->posture);
 	struct bh_finding *f;
 
-	bh_vec_foreach(x, &s->in->facts->v)
-		if (bh_streq(x->id, c->id))
-			fact = x;
-	if (fact && fact->socket_mount) {
+	if (socket) {
 		f = add(s, BH_SCAN_SOCKET, BH_SEVERITY_HIGH, c);
 		if (f) {
-			set(s, &f->door, "%s", fact->socket_mount);
+			set(s, &f->door, "%s", socket->source);
 			set(s, &f->meaning, "It has Docker's socket: who controls this container starts any other, and so is root on this host.");
-			set(s, &f->docker, "without -v %s:..., or a socket proxy that lets single calls through", fact->socket_mount);
+			set(s, &f->docker, "without -v %s:..., or a socket proxy that lets single calls through", socket->source);
 			closes(s, f, c, NULL, 0, 0);
 		}
 	}
-	if (fact && fact->privileged) {
+	if (c->posture.privileged) {
 		f = add(s, BH_SCAN_PRIVILEGED, BH_SEVERITY_HIGH, c);
 		if (f) {
 			set(s, &f->meaning, "It is privileged: who controls this container loads modules and writes to disks, and so is root on this host.");

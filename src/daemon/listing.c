@@ -10,7 +10,6 @@ struct listed {
 	size_t at;			/* where it is known; SIZE_MAX: it is new */
 	size_t order;			/* of new ones */
 	struct bh_container copy;	/* without an id: nothing has changed */
-	pid_t pid;
 };
 
 struct listing {
@@ -81,9 +80,8 @@ static int containers_read(struct listing *l, const struct bh_inventory *known, 
 			return -ENOMEM;
 		x->at = at ? (size_t)(*at - known->containers.v) : SIZE_MAX;
 		x->order = l->v.n;
-		x->pid = c->pid;
 		l->fresh += !at;
-		if (!(at && bh_only_pid_differs(*at, c)) && bh_container_copy(&x->copy, c) < 0)
+		if (!(at && bh_container_equal(*at, c)) && bh_container_copy(&x->copy, c) < 0)
 			return -ENOMEM;
 	}
 	if (l->v.n > 1)
@@ -114,8 +112,6 @@ static bool containers_take(struct bh_manager *m, struct bh_inventory *known, st
 			continue;
 		if (x->copy.id)
 			*c = x->copy;
-		else
-			c->pid = x->pid;
 		memset(&x->copy, 0, sizeof(x->copy));
 		known->containers.v[kept++] = *c;
 		do	/* a list that has one twice */

@@ -93,24 +93,14 @@ static void network_gone(struct bh_inventory *i, const char *id)
 	i->networks.n--;
 }
 
-bool bh_only_pid_differs(const struct bh_container *old, const struct bh_container *now)
-{
-	struct bh_container as_old = *now;
-
-	as_old.pid = old->pid;
-	return bh_container_equal(old, &as_old);
-}
-
 /* 0, 1 when nothing follows from it, or -ENOMEM. */
 static int container_set(struct bh_manager *m, struct bh_inventory *i, const struct bh_container *c)
 {
 	struct bh_container *old = bh_inventory_container(i, c->id), copy = {0};
 	int r;
 
-	if (old && bh_only_pid_differs(old, c)) {
-		old->pid = c->pid;
+	if (old && bh_container_equal(old, c))
 		return 1;
-	}
 	r = old ? bh_grave_dig(m, 1) : 0;
 
 	if (r == 0)

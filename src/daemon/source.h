@@ -12,7 +12,6 @@ int bh_grave_dig(struct bh_manager *m, size_t n);
 void bh_bury(struct bh_manager *m, struct bh_container *c);
 
 /* Whether only its process is new, of which no rule speaks. */
-bool bh_only_pid_differs(const struct bh_container *old, const struct bh_container *now);
 
 /* Everything that a runtime has. What is as it was stays the same object in the same place. *RET_WHOLE: more than containers has changed. 0, 1
  * when nothing follows from it, or -ENOMEM with nothing changed. */

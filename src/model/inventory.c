@@ -13,15 +13,6 @@ static void labels_clear(struct bh_label *v, size_t n)
 	free(v);
 }
 
-void bh_facts_clear(struct bh_facts *f)
-{
-	bh_vec_foreach(x, &f->v) {
-		free(x->id);
-		free(x->socket_mount);
-	}
-	bh_vec_clear(&f->v);
-}
-
 void bh_network_clear(struct bh_network *n)
 {
 	free(n->id);
@@ -53,6 +44,7 @@ void bh_container_clear(struct bh_container *c)
 		endpoint_clear(e);
 	bh_vec_clear(&c->endpoints);
 	bh_vec_clear(&c->published);
+	bh_posture_clear(&c->posture);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -127,7 +119,6 @@ static int container_fill(struct bh_container *dst, const struct bh_container *s
 	dst->kind = src->kind;
 	dst->state = src->state;
 	dst->netmode = src->netmode;
-	dst->pid = src->pid;
 	if (bh_strdup(&dst->id, src->id) < 0 || bh_strdup(&dst->name, src->name) < 0 ||
 		bh_strdup(&dst->image, src->image) < 0 || bh_strdup(&dst->image_id, src->image_id) < 0 ||
 		bh_strdup(&dst->netns_owner, src->netns_owner) < 0)
@@ -139,6 +130,8 @@ static int container_fill(struct bh_container *dst, const struct bh_container *s
 		r = OWNERS_COPY(&dst->endpoints, &src->endpoints, endpoint_copy);
 	if (r == 0)
 		r = VALUES_COPY(&dst->published, &src->published);
+	if (r == 0)
+		r = bh_posture_copy(&dst->posture, &src->posture);
 	return r;
 }
 

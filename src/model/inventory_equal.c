@@ -35,10 +35,11 @@ bool bh_container_equal(const struct bh_container *a, const struct bh_container 
 {
 	if (!bh_streq(a->id, b->id) || !bh_streq(a->name, b->name) || !bh_streq(a->image, b->image) ||
 		!bh_streq(a->image_id, b->image_id) || !bh_streq(a->netns_owner, b->netns_owner) || a->flaw != b->flaw ||
-		a->kind != b->kind || a->state != b->state || a->netmode != b->netmode || a->pid != b->pid ||
+		a->kind != b->kind || a->state != b->state || a->netmode != b->netmode ||
 		!labels_equal(a->labels.v, a->labels.n, b->labels.v, b->labels.n) ||
 		!labels_equal(a->image_labels.v, a->image_labels.n, b->image_labels.v, b->image_labels.n) ||
-		a->endpoints.n != b->endpoints.n || a->published.n != b->published.n)
+		a->endpoints.n != b->endpoints.n || a->published.n != b->published.n ||
+		!bh_posture_equal(&a->posture, &b->posture))
 		return false;
 	for (size_t i = 0; i < a->endpoints.n; i++)
 		if (!bh_endpoint_equal(&a->endpoints.v[i], &b->endpoints.v[i]))

@@ -46,6 +46,8 @@ struct bh_docker {
 	/* docker_sync.c: who is looked at */
 	uint64_t seq;			/* number of the last request */
 	unsigned looks, nets, images, inspects;	/* under way */
+	struct bh_docker_settings settings;
+	bool settings_asked, settings_done;	/* no container is inspected before */
 	bool syncing;
 	bool list_done, networks_done;
 	bool networks_busy, networks_wanted;	/* GET /networks, for the sync or for look() */

@@ -4,7 +4,6 @@
 #include "json.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #define BUILD_ID 25
@@ -52,9 +51,10 @@ static void take_id(char dst[BH_DOCKER_ID], const char *s)
 /* What changes something that is told. `exec_*`, `attach`, `health_status`, `top`, … do not. */
 static enum bh_docker_event_kind container_event(const char *action)
 {
-	static const char *const looks[] = {
-		"create", "destroy", "oom", "pause", "unpause", "rename", "restart", "stop", "update"};
+	static const char *const looks[] = {"destroy", "oom", "pause", "unpause", "rename", "restart", "stop"};
 
+	if (bh_streq(action, "create") || bh_streq(action, "update"))
+		return BH_DOCKER_EVENT_CONFIGURED;
 	if (bh_streq(action, "start"))
 		return BH_DOCKER_EVENT_START;
 	if (bh_streq(action, "die"))
@@ -279,30 +279,7 @@ int bh_docker_decode_containers(const char *text, size_t n, bh_containers *ret)
 	return 0;
 }
 
-int bh_docker_decode_inspect(const char *text, size_t n, struct bh_docker_inspect *ret)
-{
-	_cleanup_json_ json_t *j = NULL;
-	struct bh_docker_inspect in = {0};
-	int err = 0, r = bh_json_parse(text, n, &j);
-	const json_t *state;
-	const char *id;
-	long long pid;
-
-	if (r < 0)
-		return r;
-	id = bh_json_string(j, "Id", &err);
-	state = bh_json_object(j, "State", &err);
-	pid = bh_json_integer(state, "Pid", &err);
-	in.running = bh_json_bool(state, "Running", &err);
-	if (err || !json_is_object(j) || !bh_docker_is_container_id(id) || pid < 0 || pid > INT_MAX)
-		return -EBADMSG;
-	take_id(in.id, id);
-	in.pid = (pid_t)pid;
-	*ret = in;
-	return 0;
-}
-
-int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret)
+int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret, struct bh_image_facts *ret_facts)
 {
 	_cleanup_json_ json_t *j = NULL;
 	struct bh_docker_labels l = {0};
@@ -314,9 +291,14 @@ int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *
 	labels = bh_json_object(bh_json_object(j, "Config", &err), "Labels", &err);
 	if (err || !json_is_object(j))
 		return -EBADMSG;
-	r = bh_docker_labels_decode(labels, &l);
-	if (r < 0)
+	r = ret_facts ? bh_docker_image_facts_decode(j, ret_facts) : 0;
+	if (r == 0)
+		r = bh_docker_labels_decode(labels, &l);
+	if (r < 0) {
+		if (ret_facts)
+			bh_image_facts_clear(ret_facts);
 		return r;
+	}
 	*ret = l;
 	return 0;
 }

@@ -14,10 +14,15 @@
 #define BH_LABEL_VALUE_MAX 131072u	/* buildpacks keep their bill of materials in one */
 #define BH_NAME_MAX 4096u
 #define BH_ENDPOINTS_MAX 65536u
+#define BH_MOUNTS_MAX 4096u
+#define BH_DEVICES_MAX 4096u
+#define BH_DIGESTS_MAX 1024u
+#define BH_POSTURE_TEXT_MAX 1024u	/* a user, a profile, a label */
 
 enum bh_docker_event_kind {
 	BH_DOCKER_EVENT_OTHER,		/* nothing that matters here */
 	BH_DOCKER_EVENT_CONTAINER,	/* look at `container` again */
+	BH_DOCKER_EVENT_CONFIGURED,	/* and inspect it: it was made, or is configured otherwise */
 	BH_DOCKER_EVENT_START,
 	BH_DOCKER_EVENT_DIE,
 	BH_DOCKER_EVENT_CONNECT,	/* `container` to `network` */
@@ -45,11 +50,20 @@ struct bh_docker_network {
 	bool flawed;		/* a name or a number of endpoints out of bounds: not to be used */
 };
 
+/* What the daemon gives to a container that asks for nothing, GET /info; and where its socket is. All zero: nothing confines. */
+struct bh_docker_settings {
+	enum bh_confined seccomp;	/* its default profile */
+	bool seccomp_missing;		/* the kernel has none */
+	bool apparmor, selinux;		/* the host has them, and the daemon uses them */
+	bool userns;			/* root in a container is nobody on the host */
+	bool no_new_privileges;
+	const char *socket;		/* or NULL; somebody else's */
+};
+
 /* What only an inspection tells. Published ports it has as well, but those of the list are as good, and never older. */
 struct bh_docker_inspect {
 	char id[BH_DOCKER_ID];
-	bool running;
-	pid_t pid;
+	struct bh_posture posture;	/* without `image` */
 };
 
 struct bh_docker_labels {
@@ -76,12 +90,14 @@ int bh_docker_decode_containers(const char *text, size_t n, bh_containers *ret);
 /* GET /networks (without attachments) and GET /networks/ID. */
 int bh_docker_decode_networks(const char *text, size_t n, bh_docker_networks *ret);
 int bh_docker_decode_network(const char *text, size_t n, struct bh_docker_network *ret);
-/* GET /containers/ID/json. */
-int bh_docker_decode_inspect(const char *text, size_t n, struct bh_docker_inspect *ret);
-/* The same: docker_fact.c. SOCKETS are paths of the runtime's socket; a mount of one, or of a folder that it is in, gives it away. */
-int bh_docker_decode_fact(const char *text, size_t n, const char *const *sockets, size_t n_sockets, struct bh_fact *ret);
-/* GET /images/ID/json: the labels. */
-int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret);
+/* GET /containers/ID/json: docker_posture.c. RET was zero; bh_posture_clear() frees its posture. */
+int bh_docker_decode_inspect(const char *text, size_t n, const struct bh_docker_settings *host, struct bh_docker_inspect *ret);
+/* GET /info. */
+int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings *ret);
+/* GET /images/ID/json: the labels, and what else is known of an image. RET_FACTS may be NULL. */
+int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret, struct bh_image_facts *ret_facts);
+/* RFC 3339 in seconds since 1970; 0 for what is none, or before that. */
+int64_t bh_docker_time(const char *s);
 
 void bh_containers_clear(bh_containers *c);
 int bh_docker_attachment_cmp(const void *a, const void *b);	/* for qsort(3), by container */

@@ -121,6 +121,7 @@ static int want_image(struct bh_docker_model *m, const char *id)
 static void container_free(struct bh_docker_container *c)
 {
 	bh_container_clear(&c->base);
+	bh_posture_clear(&c->posture);
 	free(c);
 }
 
@@ -135,6 +136,7 @@ static void net_free(struct bh_docker_net *n)
 static void image_free(struct bh_docker_image *i)
 {
 	bh_docker_labels_clear(&i->labels);
+	bh_image_facts_clear(&i->facts);
 	free(i->id);
 	free(i);
 }
@@ -163,18 +165,15 @@ void bh_docker_model_free_contents(struct bh_docker_model *m)
 	bh_vec_clear(&m->images);
 }
 
-static void inspect_forget(struct bh_docker_container *c, uint64_t seq)
+bool bh_docker_container_is_stale(const struct bh_docker_container *c)
 {
-	memset(&c->inspect, 0, sizeof(c->inspect));
-	c->inspected = c->inspect_asked = false;
-	c->inspect_since = seq;
+	return c->inspected <= c->configured;
 }
 
 /* Takes NOW over as what the list says of a container. */
 static int container_set(struct bh_docker_model *m, uint64_t seq, struct bh_container *now)
 {
 	struct bh_docker_container *c = bh_docker_model_add_container(m, now->id);
-	bool runs = now->state == BH_CONTAINER_RUNNING || now->state == BH_CONTAINER_PAUSED;
 	int r;
 
 	if (!c)
@@ -190,10 +189,9 @@ static int container_set(struct bh_docker_model *m, uint64_t seq, struct bh_cont
 	c->base = *now;
 	memset(now, 0, sizeof(*now));
 	c->seen = seq;
-	if (!runs)
+	if (c->base.state != BH_CONTAINER_RUNNING && c->base.state != BH_CONTAINER_PAUSED)
 		c->dying = false;
-	if (!runs && c->inspected)
-		inspect_forget(c, seq);
+	c->inspect = c->inspect || (bh_docker_container_is_stale(c) && !c->inspecting);
 	return bh_docker_model_tell(m, c);
 }
 
@@ -203,8 +201,10 @@ static int container_gone(struct bh_docker_model *m, uint64_t seq, struct bh_doc
 		return 0;
 	bh_container_clear(&c->base);
 	c->seen = seq;
-	c->dying = false;
-	inspect_forget(c, seq);
+	c->dying = c->inspect = false;
+	c->configured = seq;
+	c->inspected = 0;
+	bh_posture_clear(&c->posture);
 	return bh_docker_model_tell(m, c);
 }
 
@@ -262,7 +262,7 @@ static void sweep_containers(struct bh_docker_model *m, uint64_t seq)
 	for (size_t i = 0; i < m->containers.n; i++) {
 		struct bh_docker_container *c = m->containers.v[i];
 
-		if (c->base.id || c->told || c->marked || c->busy || c->confirm_at || c->dying || c->seen >= seq)
+		if (c->base.id || c->told || c->marked || c->busy || c->inspecting || c->confirm_at || c->dying || c->seen >= seq)
 			m->containers.v[kept++] = c;
 		else
 			container_free(c);
@@ -287,8 +287,6 @@ int bh_docker_model_list(struct bh_docker_model *m, uint64_t seq, bh_containers 
 		/* what could not be had once is asked for again */
 		for (size_t i = 0; i < m->images.n; i++)
 			m->images.v[i]->ask = m->images.v[i]->ask || m->images.v[i]->state == BH_IMAGE_UNKNOWN;
-		for (size_t i = 0; i < m->containers.n; i++)
-			m->containers.v[i]->inspect_asked = m->containers.v[i]->inspected;
 	}
 	return r;
 }
@@ -495,7 +493,7 @@ int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const c
 	return r < 0 ? r : r2;
 }
 
-int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct bh_docker_labels *labels)
+int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct bh_docker_labels *labels, struct bh_image_facts *facts)
 {
 	struct bh_docker_image *image = bh_docker_model_image(m, id);
 	int r = 0;
@@ -503,10 +501,13 @@ int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct 
 	if (!image)
 		return 0;
 	bh_docker_labels_clear(&image->labels);
+	bh_image_facts_clear(&image->facts);
 	image->state = labels ? BH_IMAGE_KNOWN : BH_IMAGE_UNKNOWN;
 	if (labels) {
 		image->labels = *labels;
 		memset(labels, 0, sizeof(*labels));
+		image->facts = *facts;
+		memset(facts, 0, sizeof(*facts));
 	}
 	for (size_t i = 0; r == 0 && i < m->containers.n; i++)
 		if (bh_streq(m->containers.v[i]->base.image_id, id))
@@ -514,18 +515,37 @@ int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct 
 	return r;
 }
 
-int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, const struct bh_docker_inspect *inspect)
+int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, struct bh_docker_inspect *inspect)
 {
 	struct bh_docker_container *c = bh_docker_model_container(m, inspect->id);
 
-	if (!c || c->dying || !inspect->running || seq <= c->inspect_since)
+	if (!c || seq <= c->configured || seq <= c->inspected)
 		return 0;
-	c->inspect = *inspect;
-	c->inspected = true;
+	c->inspected = seq;
+	bh_posture_clear(&c->posture);
+	c->posture = inspect->posture;
+	memset(&inspect->posture, 0, sizeof(inspect->posture));
 	return bh_docker_model_tell(m, c);
 }
 
-int bh_docker_model_started(struct bh_docker_model *m, uint64_t seq, const char *id)
+void bh_docker_model_doubt(struct bh_docker_model *m)
+{
+	for (size_t i = 0; i < m->containers.n; i++)
+		m->containers.v[i]->inspect = true;
+}
+
+int bh_docker_model_configured(struct bh_docker_model *m, uint64_t seq, const char *id)
+{
+	struct bh_docker_container *c = bh_docker_model_add_container(m, id);
+
+	if (!c)
+		return -ENOMEM;
+	c->marked = c->inspect = true;
+	c->configured = seq;
+	return 0;
+}
+
+int bh_docker_model_started(struct bh_docker_model *m, const char *id)
 {
 	struct bh_docker_container *c = bh_docker_model_add_container(m, id);
 
@@ -533,7 +553,7 @@ int bh_docker_model_started(struct bh_docker_model *m, uint64_t seq, const char 
 		return -ENOMEM;
 	c->dying = false;
 	c->marked = true;
-	inspect_forget(c, seq);
+	c->inspect = c->inspect || (bh_docker_container_is_stale(c) && !c->inspecting);
 	return 0;
 }
 
@@ -573,7 +593,7 @@ int bh_docker_model_connected(struct bh_docker_model *m, const char *id, const c
 	return 0;
 }
 
-int bh_docker_model_died(struct bh_docker_model *m, uint64_t seq, const char *id)
+int bh_docker_model_died(struct bh_docker_model *m, const char *id)
 {
 	struct bh_docker_container *c = bh_docker_model_add_container(m, id);
 
@@ -581,6 +601,5 @@ int bh_docker_model_died(struct bh_docker_model *m, uint64_t seq, const char *id
 		return -ENOMEM;
 	c->dying = c->marked = true;
 	c->dying_looks = 0;
-	inspect_forget(c, seq);
 	return bh_docker_model_tell(m, c);
 }

@@ -22,6 +22,7 @@ struct bh_docker_image {
 	char *id;
 	enum bh_image_state state;
 	struct bh_docker_labels labels;
+	struct bh_image_facts facts;
 	bool ask, busy;		/* to be asked; being asked */
 	bool used;		/* for sweeping */
 };
@@ -32,9 +33,10 @@ struct bh_docker_container {
 	uint64_t seen;			/* number of the request that base or its absence is from */
 	bool dying;			/* `die` was heard, the list may not know yet */
 	unsigned dying_looks;		/* how often it did not */
-	struct bh_docker_inspect inspect;
-	uint64_t inspect_since;		/* older inspections are of an earlier life */
-	bool inspected, inspect_asked;	/* known; asked for since the last start or full list */
+	struct bh_posture posture;	/* without `image` */
+	uint64_t configured;		/* number of the last request before it was last configured: younger inspections count */
+	uint64_t inspected;		/* number of the inspection that the posture is from; 0: none */
+	bool inspect, inspecting;	/* to be inspected; being inspected */
 	bool marked, busy;		/* to be looked at; being looked at */
 	uint64_t confirm_at;		/* when to look a second time; 0: not */
 	uint64_t told;			/* the sum of what was told last (docker_tell.c); 0: nothing */
@@ -78,14 +80,20 @@ int bh_docker_model_look(struct bh_docker_model *m, uint64_t seq, const struct b
 int bh_docker_model_networks(struct bh_docker_model *m, uint64_t seq, bh_docker_networks *list);
 /* One network; NULL when it is gone. Containers in it that are not known are marked. */
 int bh_docker_model_set_network(struct bh_docker_model *m, uint64_t seq, const char *id, struct bh_docker_network *net);
-/* An image's labels (taken); NULL when they cannot be had. */
-int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct bh_docker_labels *labels);
-int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, const struct bh_docker_inspect *inspect);
+/* An image's labels and facts (both taken); NULL when they cannot be had. */
+int bh_docker_model_set_image(struct bh_docker_model *m, const char *id, struct bh_docker_labels *labels, struct bh_image_facts *facts);
+/* Takes the posture. */
+int bh_docker_model_inspected(struct bh_docker_model *m, uint64_t seq, struct bh_docker_inspect *inspect);
+/* Whether it was configured since its last inspection. */
+bool bh_docker_container_is_stale(const struct bh_docker_container *c);
+/* All are inspected again; what is known of them counts until then. */
+void bh_docker_model_doubt(struct bh_docker_model *m);
 
 /* What an event says at once, before anybody looks: SEQ is the number of the last request sent. */
-int bh_docker_model_started(struct bh_docker_model *m, uint64_t seq, const char *id);
+int bh_docker_model_configured(struct bh_docker_model *m, uint64_t seq, const char *id);
+int bh_docker_model_started(struct bh_docker_model *m, const char *id);
 /* Until it is seen to have stopped, or to be connected or started again, it is told as stopped and attached to nothing. */
-int bh_docker_model_died(struct bh_docker_model *m, uint64_t seq, const char *id);
+int bh_docker_model_died(struct bh_docker_model *m, const char *id);
 int bh_docker_model_connected(struct bh_docker_model *m, const char *id, const char *network);
 int bh_docker_model_disconnected(struct bh_docker_model *m, const char *id, const char *network);
 

@@ -22,4 +22,7 @@ size_t bh_docker_publish_sort_(struct bh_published *v, size_t n);
 /* An object of strings; NULL is an empty one. 0, -EBADMSG, -ENOMEM; RET was empty. */
 int bh_docker_labels_decode(const json_t *o, struct bh_docker_labels *ret);
 
+/* docker_posture.c: of an image's inspection. 0, -EBADMSG, -ENOMEM; RET was zero, and stays so on failure. */
+int bh_docker_image_facts_decode(const json_t *o, struct bh_image_facts *ret);
+
 #endif

@@ -13,7 +13,7 @@
 #define LOOKS_AT_ONCE 4
 #define NETWORKS_AT_ONCE 8
 #define IMAGES_AT_ONCE 4
-#define INSPECTS_AT_ONCE 4		/* an inspection waits while its container starts: on connections of their own */
+#define INSPECTS_AT_ONCE 16		/* an inspection waits while its container starts: on connections of their own */
 #define DYING_LOOKS 40
 
 enum job_kind {
@@ -23,6 +23,7 @@ enum job_kind {
 	JOB_NETWORK,
 	JOB_IMAGE,
 	JOB_INSPECT,
+	JOB_INFO,
 };
 
 struct job {
@@ -88,6 +89,7 @@ void bh_docker_sync_forget(struct bh_docker *d)
 {
 	d->looks = d->nets = d->images = d->inspects = 0;
 	d->syncing = d->networks_busy = d->networks_wanted = d->resync_wanted = d->trouble_armed = false;
+	d->settings_asked = d->settings_done = false;
 }
 
 static int on_resync(sd_event_source *s, uint64_t usec, void *userdata)
@@ -97,6 +99,8 @@ static int on_resync(sd_event_source *s, uint64_t usec, void *userdata)
 	(void)s, (void)usec;
 	if (!d->trouble_armed)	/* all went well since the last one */
 		d->trouble = d->times.trouble_min;
+	else	/* what went wrong may have been the news of a change */
+		bh_docker_model_doubt(&d->model);
 	d->trouble_armed = false;
 	bh_docker_sync(d);
 	return 0;
@@ -173,6 +177,13 @@ static bool sync_is_complete(const struct bh_docker *d)
 	for (size_t i = 0; i < d->model.images.n; i++)
 		if (d->model.images.v[i]->state == BH_IMAGE_WANTED)
 			return false;
+	/* Whoever runs is placed by what it is, the first time too. One that is about to start keeps its inspection waiting. */
+	for (size_t i = 0; d->model.quiet && i < d->model.containers.n; i++) {
+		const struct bh_docker_container *c = d->model.containers.v[i];
+
+		if ((c->inspect || c->inspecting) && (c->base.state == BH_CONTAINER_RUNNING || c->base.state == BH_CONTAINER_PAUSED))
+			return false;
+	}
 	return true;
 }
 
@@ -292,20 +303,27 @@ static int pump_images(struct bh_docker *d)
 	return 0;
 }
 
+/* A container that was made is inspected before anything else is asked: from the start of its start on, Docker answers only when that is over. */
 static int pump_inspects(struct bh_docker *d)
 {
 	int r;
 
-	for (size_t i = 0; i < d->model.containers.n && d->inspects < INSPECTS_AT_ONCE; i++) {
+	if (!d->settings_asked) {
+		r = ask(d, JOB_INFO, NULL, "/info", "", OBJECT_MAX);
+		if (r < 0)
+			return r;
+		d->settings_asked = true;
+	}
+	for (size_t i = 0; d->settings_done && i < d->model.containers.n && d->inspects < INSPECTS_AT_ONCE; i++) {
 		struct bh_docker_container *c = d->model.containers.v[i];
 
-		if (!c->base.id || c->dying || c->inspect_asked ||
-			(c->base.state != BH_CONTAINER_RUNNING && c->base.state != BH_CONTAINER_PAUSED))
+		if (!c->inspect || c->inspecting)
 			continue;
 		r = ask(d, JOB_INSPECT, c->id, "/containers/", "/json", OBJECT_MAX);
 		if (r < 0)
 			return r;
-		c->inspect_asked = true;
+		c->inspect = false;
+		c->inspecting = true;
 		d->inspects++;
 	}
 	return 0;
@@ -357,14 +375,13 @@ void bh_docker_pump(struct bh_docker *d)
 
 	if (!bh_docker_is_up(d))
 		return;
-	r = pump_looks(d);
+	r = pump_inspects(d);
+	if (r == 0)
+		r = pump_looks(d);
 	if (r == 0)
 		r = pump_networks(d);
 	if (r == 0)
 		r = pump_images(d);
-	/* a first listing of everything comes before the pids */
-	if (r == 0 && !d->model.quiet)
-		r = pump_inspects(d);
 	must(d, r);
 }
 
@@ -382,10 +399,12 @@ static int event_apply(struct bh_docker *d, const struct bh_docker_event *e)
 			return -ENOMEM;
 		c->marked = true;
 		return 0;
+	case BH_DOCKER_EVENT_CONFIGURED:
+		return bh_docker_model_configured(&d->model, d->seq, e->container);
 	case BH_DOCKER_EVENT_START:
-		return bh_docker_model_started(&d->model, d->seq, e->container);
+		return bh_docker_model_started(&d->model, e->container);
 	case BH_DOCKER_EVENT_DIE:
-		return bh_docker_model_died(&d->model, d->seq, e->container);
+		return bh_docker_model_died(&d->model, e->container);
 	case BH_DOCKER_EVENT_CONNECT:
 		return bh_docker_model_connected(&d->model, e->container, e->network);
 	case BH_DOCKER_EVENT_DISCONNECT:
@@ -505,7 +524,8 @@ static int image_done(struct bh_docker *d, const struct job *job, const struct b
 {
 	struct bh_docker_image *image = bh_docker_model_image(&d->model, job->id);
 	struct bh_docker_labels labels = {0};
-	int r = answer->status == 200 ? bh_docker_decode_image(answer->body, answer->n, &labels) : 0, r2;
+	struct bh_image_facts facts = {0};
+	int r = answer->status == 200 ? bh_docker_decode_image(answer->body, answer->n, &labels, &facts) : 0, r2;
 	bool known = r == 0 && answer->status == 200;
 
 	d->images--;
@@ -513,30 +533,49 @@ static int image_done(struct bh_docker *d, const struct job *job, const struct b
 		image->busy = false;
 	if (answer->error || (answer->status != 200 && answer->status != 404))
 		r = -EBADMSG;
-	r2 = bh_docker_model_set_image(&d->model, job->id, known ? &labels : NULL);
+	r2 = bh_docker_model_set_image(&d->model, job->id, known ? &labels : NULL, &facts);
 	bh_docker_labels_clear(&labels);
+	bh_image_facts_clear(&facts);
 	return r < 0 ? r : r2;
 }
 
 static int inspect_done(struct bh_docker *d, const struct job *job, const struct bh_http_answer *answer)
 {
+	struct bh_docker_container *c = bh_docker_model_container(&d->model, job->id);
 	struct bh_docker_inspect inspect = {0};
 	int r;
 
 	d->inspects--;
+	if (c)
+		c->inspecting = false;
 	if (answer->status == 404)
 		return 0;
-	r = answer->status == 200 ? bh_docker_decode_inspect(answer->body, answer->n, &inspect) : -EBADMSG;
+	r = answer->status == 200 ? bh_docker_decode_inspect(answer->body, answer->n, &d->settings, &inspect) : -EBADMSG;
 	if (r == 0 && !bh_streq(inspect.id, job->id))
 		r = -EBADMSG;
 	if (r == 0)
 		r = bh_docker_model_inspected(&d->model, job->seq, &inspect);
+	bh_posture_clear(&inspect.posture);
 	if (r == -EBADMSG) {
-		/* only a pid is missing, and the next full listing asks again: no reason to list now */
+		/* the next look at it or full listing asks again: no reason to list now */
 		d->stats.errors++;
 		r = 0;
 	}
 	return r;
+}
+
+/* Who does not say what it gives to its containers gives nothing that confines them. */
+static int info_done(struct bh_docker *d, const struct job *job, const struct bh_http_answer *answer)
+{
+	struct bh_docker_settings settings = {.seccomp_missing = true};
+
+	(void)job;
+	d->settings_done = true;
+	if (answer->status != 200 || bh_docker_decode_info(answer->body, answer->n, &settings) < 0)
+		d->stats.errors++;
+	settings.socket = d->head.socket;
+	d->settings = settings;
+	return 0;
 }
 
 static void job_done(void *userdata, const struct bh_http_answer *answer)
@@ -548,6 +587,7 @@ static void job_done(void *userdata, const struct bh_http_answer *answer)
 		[JOB_NETWORK] = network_done,
 		[JOB_IMAGE] = image_done,
 		[JOB_INSPECT] = inspect_done,
+		[JOB_INFO] = info_done,
 	};
 	struct job *job = userdata;
 	struct bh_docker *d = job->docker;

@@ -73,6 +73,17 @@ static void drop_labels(struct bh_container *c)
 	bh_vec_clear(&c->labels);
 }
 
+/* It stays while the container is stopped: it starts again as it is configured. */
+static int add_posture(const struct bh_docker_model *m, const struct bh_docker_container *c, struct bh_container *dst)
+{
+	const struct bh_docker_image *image = c->base.image_id ? bh_docker_model_image(m, c->base.image_id) : NULL;
+	int r = c->posture.known ? bh_posture_copy(&dst->posture, &c->posture) : 0;
+
+	if (r == 0 && image && image->state == BH_IMAGE_KNOWN)
+		r = bh_image_facts_copy(&dst->posture.image, &image->facts);
+	return r;
+}
+
 static int container_compose(const struct bh_docker_model *m, const struct bh_docker_container *c, struct bh_container *dst)
 {
 	int r = bh_container_copy(dst, &c->base);
@@ -83,12 +94,10 @@ static int container_compose(const struct bh_docker_model *m, const struct bh_do
 		drop_labels(dst);
 	else if (r == 0 && !c->dying)
 		r = add_endpoints(m, c->id, dst);
-	if (c->inspected)
-		dst->pid = c->inspect.pid;
-	if (c->dying) {
+	if (r == 0)
+		r = add_posture(m, c, dst);
+	if (c->dying)
 		dst->state = BH_CONTAINER_STOPPED;
-		dst->pid = 0;
-	}
 	/* started again: attached already, while the list has it stopped until its process runs */
 	if (dst->state == BH_CONTAINER_STOPPED && dst->endpoints.n > 0)
 		dst->state = BH_CONTAINER_CREATED;
@@ -140,7 +149,7 @@ static uint64_t container_sum(const struct bh_container *c)
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(texts); i++)
 		sum = sum_text(sum, texts[i]);
-	sum = sum_number(sum, (uint64_t)c->kind << 48 | (uint64_t)c->state << 40 | (uint64_t)c->netmode << 32 | (uint32_t)c->pid);
+	sum = sum_number(sum, (uint64_t)c->kind << 48 | (uint64_t)c->state << 40 | (uint64_t)c->netmode << 32);
 	sum = sum_labels(sum, c->labels.v, c->labels.n);
 	sum = sum_labels(sum, c->image_labels.v, c->image_labels.n);
 	sum = sum_number(sum, c->endpoints.n);
@@ -154,6 +163,7 @@ static uint64_t container_sum(const struct bh_container *c)
 	sum = sum_number(sum, c->published.n);
 	bh_vec_foreach(p, &c->published)
 		sum = sum_addr(sum_number(sum, (uint64_t)p->proto << 32 | (uint64_t)p->host_port << 16 | p->container_port), &p->host);
+	sum = bh_posture_sum(sum, &c->posture);
 	return sum ? sum : 1;
 }
 

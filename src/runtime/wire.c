@@ -5,6 +5,7 @@
 #include <bulkhead/wire.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -77,11 +78,60 @@ static void published_wire(struct bh_wire *w, struct bh_published *p)
 	bh_wire_u16(w, &p->container_port);
 }
 
+static void name_wire(struct bh_wire *w, char **s)
+{
+	bh_wire_text(w, s, BH_NAME_MAX, 0);
+}
+
+static void mount_wire(struct bh_wire *w, struct bh_mount *m)
+{
+	bh_wire_text(w, &m->source, PATH_MAX, 0);
+	if (bh_wire_reads(w) && m->source && m->source[0] != '/')
+		bh_wire_fail(w, -EBADMSG);
+	m->writable = bh_wire_flag(w, m->writable);
+	m->socket = bh_wire_flag(w, m->socket);
+}
+
+static void image_wire(struct bh_wire *w, struct bh_image_facts *i)
+{
+	uint64_t created = (uint64_t)i->created;
+
+	i->known = bh_wire_flag(w, i->known);
+	bh_wire_u64(w, &created);
+	if (bh_wire_reads(w) && created > INT64_MAX)
+		bh_wire_fail(w, -EBADMSG);
+	i->created = (int64_t)created;
+	bh_wire_vec(w, &i->digests, BH_DIGESTS_MAX, 4, name_wire);
+}
+
+static void posture_wire(struct bh_wire *w, struct bh_posture *p)
+{
+	bool *const flags[] = {&p->known, &p->privileged, &p->no_new_privileges, &p->read_only_root, &p->root, &p->unmasked};
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(flags); i++)
+		*flags[i] = bh_wire_flag(w, *flags[i]);
+	bh_wire_text(w, &p->user, BH_POSTURE_TEXT_MAX, BH_WIRE_OPTIONAL);
+	bh_wire_u64(w, &p->caps);
+	p->seccomp = bh_wire_choice(w, p->seccomp, BH_CONFINED_CUSTOM);
+	p->apparmor = bh_wire_choice(w, p->apparmor, BH_CONFINED_CUSTOM);
+	p->selinux = bh_wire_choice(w, p->selinux, BH_CONFINED_CUSTOM);
+	bh_wire_text(w, &p->apparmor_profile, BH_POSTURE_TEXT_MAX, BH_WIRE_OPTIONAL);
+	bh_wire_text(w, &p->selinux_label, BH_POSTURE_TEXT_MAX, BH_WIRE_OPTIONAL);
+	for (int i = 0; i < BH_NAMESPACE_MAX; i++)
+		p->namespaces[i] = bh_wire_choice(w, p->namespaces[i], BH_ISOLATION_SHARED);
+	bh_wire_u64(w, &p->memory);
+	bh_wire_u64(w, &p->cpus);
+	bh_wire_u64(w, &p->pids);
+	p->restart = bh_wire_choice(w, p->restart, BH_RESTART_MAX);
+	bh_wire_vec(w, &p->mounts, BH_MOUNTS_MAX, 6, mount_wire);
+	bh_wire_vec(w, &p->devices, BH_DEVICES_MAX, 4, name_wire);
+	bh_wire_text(w, &p->reference, BH_NAME_MAX, BH_WIRE_OPTIONAL);
+	image_wire(w, &p->image);
+}
+
 /* The one description of a container. A new field is a line here. */
 static void container_wire(struct bh_wire *w, struct bh_container *c)
 {
-	uint32_t pid = (uint32_t)c->pid;
-
 	bh_wire_text(w, &c->id, ID_MAX, BH_WIRE_WORD);
 	bh_wire_text(w, &c->name, BH_NAME_MAX, BH_WIRE_OPTIONAL);
 	bh_wire_text(w, &c->image, BH_NAME_MAX, BH_WIRE_OPTIONAL);
@@ -92,14 +142,11 @@ static void container_wire(struct bh_wire *w, struct bh_container *c)
 	c->state = bh_wire_choice(w, c->state, BH_CONTAINER_STOPPED);
 	c->netmode = bh_wire_choice(w, c->netmode, BH_NETMODE_CONTAINER);
 	bh_wire_text(w, &c->netns_owner, BH_NAME_MAX, BH_WIRE_OPTIONAL);
-	bh_wire_u32(w, &pid);
-	if (bh_wire_reads(w) && pid > INT32_MAX)
-		bh_wire_fail(w, -EBADMSG);
-	c->pid = (pid_t)pid;
 	bh_wire_vec(w, &c->labels, BH_LABELS_MAX, 8, label_wire);
 	bh_wire_vec(w, &c->image_labels, BH_LABELS_MAX, 8, label_wire);
 	bh_wire_vec(w, &c->endpoints, BH_ENDPOINTS_MAX, 19, endpoint_wire);
 	bh_wire_vec(w, &c->published, PUBLISHED_MAX, 10, published_wire);
+	posture_wire(w, &c->posture);
 	/* What is not believed has nothing that could be. */
 	if (bh_wire_reads(w) && c->flaw && (c->labels.n || c->image_labels.n || c->endpoints.n))
 		bh_wire_fail(w, -EBADMSG);
@@ -192,7 +239,7 @@ static int frame_put(const struct frame *f, bh_runtime_put put, void *userdata)
 static int container_put(const struct bh_container *c, bh_runtime_put put, void *userdata)
 {
 	struct frame f = {.kind = FRAME_CONTAINER, .container = (struct bh_container *)(uintptr_t)c};
-	struct bh_container less = {.id = c->id, .runtime = c->runtime, .flaw = BH_FLAW_SIZE, .kind = c->kind, .state = c->state, .pid = c->pid};
+	struct bh_container less = {.id = c->id, .runtime = c->runtime, .flaw = BH_FLAW_SIZE, .kind = c->kind, .state = c->state};
 	int r = frame_put(&f, put, userdata);
 
 	if (r != -EMSGSIZE)

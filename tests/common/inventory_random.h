@@ -59,6 +59,41 @@ static inline struct bh_prefix random_prefix(uint64_t *seed)
 	return p;
 }
 
+static inline void random_posture(uint64_t *seed, struct bh_posture *p)
+{
+	bool *const flags[] = {&p->known, &p->privileged, &p->no_new_privileges, &p->read_only_root, &p->root, &p->unmasked, &p->image.known};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		*flags[i] = random_next(seed) % 2;
+	p->user = random_text(seed, true);
+	p->apparmor_profile = random_text(seed, true);
+	p->selinux_label = random_text(seed, true);
+	p->reference = random_text(seed, true);
+	p->caps = (uint64_t)random_next(seed) << 33 | random_next(seed);
+	p->seccomp = random_next(seed) % (BH_CONFINED_CUSTOM + 1);
+	p->apparmor = random_next(seed) % (BH_CONFINED_CUSTOM + 1);
+	p->selinux = random_next(seed) % (BH_CONFINED_CUSTOM + 1);
+	for (int i = 0; i < BH_NAMESPACE_MAX; i++)
+		p->namespaces[i] = random_next(seed) % (BH_ISOLATION_SHARED + 1);
+	p->memory = random_next(seed);
+	p->cpus = random_next(seed);
+	p->pids = random_next(seed);
+	p->restart = random_next(seed) % (BH_RESTART_MAX + 1);
+	p->image.created = random_next(seed);
+	for (size_t n = random_next(seed) % 3; n > 0; n--) {
+		struct bh_mount m = {.source = strdup(n == 1 ? "/" : "/run/x"), .writable = random_next(seed) % 2, .socket = random_next(seed) % 2};
+
+		(void)bh_vec_push(&p->mounts, m);
+	}
+	for (size_t n = random_next(seed) % 3; n > 0; n--) {
+		struct bh_strv *to = random_next(seed) % 2 ? &p->devices : &p->image.digests;
+		char *s = random_text(seed, false);
+
+		(void)bh_strv_push(to, s);
+		free(s);
+	}
+}
+
 static inline void random_container(uint64_t *seed, struct bh_container *c)
 {
 	static const char *const flaws[] = {BH_FLAW_NAME, BH_FLAW_IMAGE, BH_FLAW_LABELS, BH_FLAW_IMAGE_LABELS, BH_FLAW_SIZE};
@@ -73,7 +108,7 @@ static inline void random_container(uint64_t *seed, struct bh_container *c)
 	c->state = random_next(seed) % (BH_CONTAINER_STOPPED + 1);
 	c->netmode = random_next(seed) % (BH_NETMODE_CONTAINER + 1);
 	c->netns_owner = random_text(seed, true);
-	c->pid = (pid_t)(random_next(seed) & INT32_MAX);
+	random_posture(seed, &c->posture);
 	for (n = random_next(seed) % 4; n > 0; n--) {
 		struct bh_published p = {.proto = (uint8_t[]){IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP}[random_next(seed) % 3], .host = random_addr(seed),
 			.host_port = (uint16_t)random_next(seed), .container_port = (uint16_t)random_next(seed)};

@@ -48,12 +48,42 @@ static void event(const char *text, size_t n)
 		__builtin_trap();
 }
 
+static void inspect(const char *text, size_t n)
+{
+	static const struct bh_docker_settings host = {
+		.seccomp = BH_CONFINED_DEFAULT, .apparmor = true, .selinux = true, .userns = true, .socket = "/run/docker.sock"};
+	struct bh_docker_inspect in = {0};
+	_cleanup_(bh_posture_clear) struct bh_posture copy = {0};
+
+	if (bh_docker_decode_inspect(text, n, &host, &in) < 0) {
+		if (in.posture.known || in.posture.mounts.v)
+			__builtin_trap();
+		return;
+	}
+	if (!bh_docker_is_container_id(in.id) || !in.posture.known || (in.posture.privileged && (in.posture.seccomp || ~in.posture.caps & BH_CAPS_ALL)))
+		__builtin_trap();
+	bh_vec_foreach(m, &in.posture.mounts)
+		if (m->source[0] != '/' || strstr(m->source, "//") || (m->source[1] && m->source[strlen(m->source) - 1] == '/') ||
+			(m > in.posture.mounts.v && strcmp(m[-1].source, m->source) >= 0))
+			__builtin_trap();
+	if (bh_posture_copy(&copy, &in.posture) == 0 && (!bh_posture_equal(&copy, &in.posture) || bh_posture_sum(0, &copy) != bh_posture_sum(0, &in.posture)))
+		__builtin_trap();
+	bh_posture_clear(&in.posture);
+}
+
+static void image(const char *text, size_t n)
+{
+	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels labels = {0};
+	_cleanup_(bh_image_facts_clear) struct bh_image_facts facts = {0};
+	int r = bh_docker_decode_image(text, n, &labels, &facts);
+
+	if ((r == 0 && labels.flawed && labels.v.n) || facts.known != (r == 0) || facts.created < 0)
+		__builtin_trap();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const sockets[] = {"/run/docker.sock"};
-	struct bh_docker_inspect inspect = {0};
-	struct bh_fact fact = {0};
-	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels labels = {0};
+	struct bh_docker_settings settings;
 	const char *text = (const char *)data + 1;
 
 	if (size == 0)
@@ -69,18 +99,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		event(text, size - 1);
 		break;
 	case 3:
-		if (bh_docker_decode_inspect(text, size - 1, &inspect) == 0 && inspect.pid < 0)
-			__builtin_trap();
+		inspect(text, size - 1);
 		break;
 	case 4:
-		if (bh_docker_decode_image(text, size - 1, &labels) == 0 && labels.flawed && labels.v.n)
-			__builtin_trap();
+		image(text, size - 1);
 		break;
 	case 5:
-		if (bh_docker_decode_fact(text, size - 1, sockets, 1, &fact) == 0 && (!fact.id || (fact.socket_mount && fact.socket_mount[0] != '/')))
+		if (bh_docker_decode_info(text, size - 1, &settings) == 0 && settings.seccomp_missing && settings.seccomp)
 			__builtin_trap();
-		free(fact.id);
-		free(fact.socket_mount);
 		break;
 	}
 	return 0;

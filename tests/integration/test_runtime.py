@@ -42,7 +42,7 @@ def naive(l):
                  for k, t in [key.split("/")] for p in (v or [])}
         out[c["Id"]] = {
             "name": i["Name"].lstrip("/"), "image_id": i["Image"], "labels": i["Config"]["Labels"] or {},
-            "image_labels": image["Config"]["Labels"] or {}, "pid": i["State"]["Pid"],
+            "image_labels": image["Config"]["Labels"] or {}, "posture": 1, "memory": i["HostConfig"]["Memory"],
             "state": STATES.get(i["State"]["Status"], "stopped"),
             "netmode": "container" if mode.startswith("container:") else NETMODES.get(mode, "networks"),
             "owner": mode[10:] if mode.startswith("container:") else None,
@@ -54,7 +54,7 @@ def told(t):
     out = {}
     with t.lock:
         for i, c in t.containers.items():
-            d = {k: c[k] for k in ("name", "image_id", "labels", "image_labels", "pid", "state", "netmode", "owner")}
+            d = {k: c[k] for k in ("name", "image_id", "labels", "image_labels", "posture", "memory", "state", "netmode", "owner")}
             d["endpoints"] = sorted(c["endpoints"], key=lambda e: e["network"])
             d["published"] = {(p["proto"], p["host"], p["host_port"], p["port"]) for p in c["published"]}
             out[i] = d

@@ -269,14 +269,53 @@ class ServerTest(unittest.TestCase):
                     self.connected(t, "web", "api")
                     f.stop()
 
-    def test_pids_follow_the_first_listing(self):
+    def test_postures_are_in_the_first_listing(self):
         f = self.fake()
         for i in range(20):
             f.add(f"c{i}")
         t = self.tail()
         self.connected(t, *[f"c{i}" for i in range(20)])
-        t.wait("pids", lambda: all(c["pid"] == 4242 for c in list(t.containers.values())), 2)
+        self.assertTrue(all(c["posture"] for c in list(t.containers.values())))
         self.assertEqual(t.count("snapshot"), 1)
+
+    def test_posture_before_start(self):
+        """A container is inspected at `create`, once, and again when it is configured otherwise; one that does not answer keeps nobody."""
+        f = self.fake()
+        t = self.tail()
+        self.connected(t)
+        asked = f.count("/info")
+        i = f.add("new", state="created")
+        f.configs[i] = {"Memory": 1000}
+        f.event("container", "create", i)
+        t.wait("its posture", lambda: t.by_name("new") and t.by_name("new")["memory"] == 1000)
+        self.assertEqual(t.by_name("new")["state"], "created")
+        f.containers[i]["State"] = "running"
+        f.event("container", "start", i)
+        t.wait("that it runs", lambda: t.by_name("new")["state"] == "running")
+        lab.time.sleep(0.6)
+        self.assertEqual(f.count(f"/containers/{i}/json"), 1)
+        f.configs[i] = {"Memory": 2000}
+        f.event("container", "update", i)
+        t.wait("its posture of now", lambda: t.by_name("new")["memory"] == 2000)
+        self.assertEqual((f.count("/info"), asked), (1, 1))
+
+    def test_inspection_that_waits(self):
+        """Whoever is about to start is told without a posture, and with it when its start is over; nobody else waits."""
+        f = self.fake()
+        let_go = threading.Event()
+        slow = cid("slow")
+
+        def late(conn, path):
+            let_go.wait(5)
+            return False
+        f.hooks[f"/containers/{slow}/json"] = late
+        f.add("slow", state="created")
+        f.add("quick")
+        t = self.tail()
+        self.connected(t, "slow", "quick")
+        self.assertEqual((t.by_name("slow")["posture"], t.by_name("quick")["posture"]), (0, 1))
+        let_go.set()
+        t.wait("its posture", lambda: t.by_name("slow")["posture"] == 1)
 
     # -- order and waiting -----------------------------------------------------------------
 
@@ -314,7 +353,7 @@ class ServerTest(unittest.TestCase):
         f.add("web")
         t = self.tail()
         self.connected(t, "web")
-        t.wait("an endpoint and a pid", lambda: t.by_name("web")["endpoints"] and t.by_name("web")["pid"])
+        t.wait("an endpoint", lambda: t.by_name("web")["endpoints"])
         let_go, asked = threading.Event(), threading.Event()
         nid = cid("net-bridge")
 

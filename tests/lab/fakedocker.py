@@ -56,7 +56,7 @@ class Conn:
 class FakeDocker:
     def __init__(self, path, listen=True):
         self.path, self.piece = path, 0
-        self.containers, self.images, self.hooks = {}, {}, {}
+        self.containers, self.images, self.hooks, self.configs = {}, {}, {}, {}
         self.networks = {}
         self.requests, self.streams, self.conns = [], [], set()
         self.lock = threading.RLock()
@@ -121,6 +121,13 @@ class FakeDocker:
             del self.containers[i]
         if events:
             self.event("container", "destroy", i)
+
+    def inspection(self, i):
+        """What `configs` says of it, else as a plain `docker run` would make it."""
+        c, config = self.containers[i], self.configs.get(i, {})
+        return {"Id": i, "State": {"Running": c["State"] == "running"}, "Config": {"Image": c["Image"], "User": config.get("User", "")},
+                "HostConfig": {**c["HostConfig"], "Memory": 0, "CgroupnsMode": "private", **{k: v for k, v in config.items() if k not in ("User", "Mounts")}},
+                "Mounts": config.get("Mounts", []), "NetworkSettings": {"Ports": {}}}
 
     def event(self, kind, action, oid, **attributes):
         t = time.time_ns()
@@ -229,8 +236,8 @@ class FakeDocker:
         elif p[0] == "images" and p[1] in self.images:
             conn.answer({"Id": p[1], "Config": {"Labels": self.images[p[1]]}})
         elif p[0] == "containers" and p[1] in self.containers:
-            runs = self.containers[p[1]]["State"] == "running"
-            conn.answer({"Id": p[1], "State": {"Running": runs, "Pid": 4242 if runs else 0},
-                         "HostConfig": {"NetworkMode": "bridge", "PortBindings": {}}, "NetworkSettings": {"Ports": {}}})
+            conn.answer(self.inspection(p[1]))
+        elif where == "/info":
+            conn.answer({"SecurityOptions": ["name=apparmor", "name=seccomp,profile=default", "name=cgroupns"]})
         else:
             conn.answer({"message": "no such object"}, 404)

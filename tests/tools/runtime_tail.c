@@ -61,9 +61,10 @@ static json_t *container(const struct bh_container *c)
 		json_array_append_new(endpoints, endpoint(e));
 	bh_vec_foreach(p, &c->published)
 		json_array_append_new(ports, published(p));
-	return json_pack("{so so so so ss so ss ss so si so so so so}", "id", text(c->id), "name", text(c->name), "image",
+	return json_pack("{so so so so ss so ss ss so si si so so so so}", "id", text(c->id), "name", text(c->name), "image",
 		text(c->image), "image_id", text(c->image_id), "runtime", c->runtime, "flaw", text(c->flaw), "state",
-		states[c->state], "netmode", netmodes[c->netmode], "owner", text(c->netns_owner), "pid", (int)c->pid, "labels",
+		states[c->state], "netmode", netmodes[c->netmode], "owner", text(c->netns_owner), "posture", (int)c->posture.known,
+		"memory", (int)c->posture.memory, "labels",
 		labels(c->labels.v, c->labels.n), "image_labels", labels(c->image_labels.v, c->image_labels.n), "endpoints",
 		endpoints, "published", ports);
 }

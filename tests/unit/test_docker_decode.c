@@ -235,7 +235,7 @@ static int image_with_values(size_t n)
 		bh_buf_putn(&text, ",1", 2);
 	bh_buf_puts(&text, "]}");
 	assert_int_equal(text.err, 0);
-	return bh_docker_decode_image(text.s, text.n, &labels);
+	return bh_docker_decode_image(text.s, text.n, &labels, NULL);
 }
 
 static void too_many_values(void **state)
@@ -344,94 +344,308 @@ static void network_variants(void **state)
 	}
 }
 
+static const struct bh_docker_settings usual = {
+	.seccomp = BH_CONFINED_DEFAULT, .apparmor = true, .selinux = true, .socket = "/srv/my/docker.sock"};
+
+static int inspected(const char *config, const char *host_config, const char *more, const struct bh_docker_settings *host, struct bh_posture *ret)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+	struct bh_docker_inspect in = {0};
+	int r;
+
+	bh_buf_printf(&text, "{\"Id\":\"" ID64 "\",\"Config\":{%s},\"HostConfig\":{%s}%s}", config, host_config, more);
+	r = bh_docker_decode_inspect(text.s, text.n, host, &in);
+	*ret = in.posture;
+	return r;
+}
+
+/* Two containers of a real dockerd, as they were right after `create`. */
 static void inspections(void **state)
 {
-	_cleanup_buf_ struct bh_buf text = {0}, made = {0};
-	struct bh_docker_inspect i = {0}, m = {0};
-	static const char *const bad[] = {"{}", "[]", "{\"Id\":\"" ID64 "\",\"State\":{\"Pid\":-1}}",
-		"{\"Id\":\"" ID64 "\",\"State\":{\"Pid\":99999999999}}", "{\"Id\":\"" ID64 "\",\"State\":{\"Pid\":\"1\"}}",
-		"{\"Id\":\"" ID64 "\",\"State\":{\"Running\":1}}", "{\"Id\":\"" ID64 "\",\"State\":7}"};
+	_cleanup_buf_ struct bh_buf hard = {0}, soft = {0}, info = {0};
+	struct bh_docker_settings host;
+	struct bh_docker_inspect h = {0}, s = {0};
+	struct bh_posture copy = {0};
 
 	(void)state;
-	fixture("inspect.json", &text);
-	assert_int_equal(bh_docker_decode_inspect(text.s, text.n, &i), 0);
-	assert_string_equal(i.id, WEB);
-	assert_true(i.running);
-	assert_int_equal(i.pid, 322);
-	fixture("inspect_created.json", &made);
-	assert_int_equal(bh_docker_decode_inspect(made.s, made.n, &m), 0);
-	assert_false(m.running);
-	assert_int_equal(m.pid, 0);
+	fixture("info.json", &info);
+	assert_int_equal(bh_docker_decode_info(info.s, info.n, &host), 0);
+	assert_true(host.seccomp == BH_CONFINED_DEFAULT && !host.seccomp_missing && !host.apparmor && !host.selinux && !host.userns && !host.no_new_privileges);
+	fixture("inspect_hard.json", &hard);
+	assert_int_equal(bh_docker_decode_inspect(hard.s, hard.n, &host, &h), 0);
+	assert_int_equal(strlen(h.id), 64);
+	assert_true(h.posture.known && !h.posture.privileged && h.posture.no_new_privileges && h.posture.read_only_root && !h.posture.root);
+	assert_string_equal(h.posture.user, "1000:1000");
+	assert_true(h.posture.caps == 1u << 10);
+	assert_true(h.posture.seccomp == BH_CONFINED_DEFAULT && h.posture.apparmor == BH_CONFINED_NOT && h.posture.selinux == BH_CONFINED_NOT);
+	assert_true(h.posture.memory == 67108864 && h.posture.cpus == 500 && h.posture.pids == 64 && h.posture.restart == BH_RESTART_ON_FAILURE);
+	for (int i = 0; i < BH_NAMESPACE_USER; i++)
+		assert_int_equal(h.posture.namespaces[i], BH_ISOLATION_PRIVATE);
+	assert_int_equal(h.posture.namespaces[BH_NAMESPACE_USER], BH_ISOLATION_HOST);
+	assert_true(h.posture.mounts.n == 1 && bh_streq(h.posture.mounts.v[0].source, "/etc/localtime") && !h.posture.mounts.v[0].writable);
+	assert_true(h.posture.devices.n == 0 && !h.posture.unmasked && bh_streq(h.posture.reference, "lab"));
+	fixture("inspect_soft.json", &soft);
+	host.apparmor = true;
+	assert_int_equal(bh_docker_decode_inspect(soft.s, soft.n, &host, &s), 0);
+	assert_true(s.posture.privileged && s.posture.root && !s.posture.user && s.posture.unmasked && !s.posture.read_only_root);
+	assert_true((s.posture.caps & BH_CAPS_ALL) == BH_CAPS_ALL && s.posture.seccomp == BH_CONFINED_NOT && s.posture.apparmor == BH_CONFINED_NOT);
+	for (int i = 0; i < BH_NAMESPACE_MAX; i++)
+		assert_int_equal(s.posture.namespaces[i], i == BH_NAMESPACE_NET ? BH_ISOLATION_PRIVATE : BH_ISOLATION_HOST);
+	assert_true(s.posture.mounts.n == 2 && bh_streq(s.posture.mounts.v[0].source, "/") && s.posture.mounts.v[0].writable);
+	assert_true(s.posture.devices.n == 1 && bh_streq(s.posture.devices.v[0], "/dev/null") && s.posture.restart == BH_RESTART_ALWAYS);
+	assert_true(s.posture.memory == 0 && s.posture.cpus == 0 && s.posture.pids == 0);
+	assert_int_equal(bh_posture_copy(&copy, &s.posture), 0);
+	assert_true(bh_posture_equal(&copy, &s.posture) && !bh_posture_equal(&copy, &h.posture));
+	assert_true(bh_posture_sum(1, &copy) == bh_posture_sum(1, &s.posture) && bh_posture_sum(1, &copy) != bh_posture_sum(1, &h.posture));
+	bh_posture_clear(&copy);
+	bh_posture_clear(&h.posture);
+	bh_posture_clear(&s.posture);
+}
+
+static void inspections_that_are_bad(void **state)
+{
+	static const char *const bad[] = {"{}", "[]", "{\"Id\":\"x\",\"Config\":{},\"HostConfig\":{}}", "{\"Id\":\"" ID64 "\",\"Config\":{}}",
+		"{\"Id\":\"" ID64 "\",\"HostConfig\":{}}", "{\"Id\":\"" ID64 "\",\"Config\":{},\"HostConfig\":7}"};
+	static const struct {
+		const char *config, *host, *more;
+	} cases[] = {
+		{"", "\"Privileged\":1", ""}, {"", "\"CapAdd\":7", ""}, {"", "\"CapAdd\":[7]", ""}, {"", "\"CapDrop\":{}", ""},
+		{"", "\"SecurityOpt\":[7]", ""}, {"", "\"SecurityOpt\":\"a\"", ""}, {"\"User\":7", "", ""}, {"\"Image\":7", "", ""},
+		{"", "\"ReadonlyRootfs\":\"\"", ""}, {"", "\"PidMode\":1", ""}, {"", "\"Memory\":\"1\"", ""}, {"", "\"PidsLimit\":true", ""},
+		{"", "\"RestartPolicy\":[]", ""}, {"", "\"RestartPolicy\":{\"Name\":1}", ""}, {"", "\"Devices\":[7]", ""},
+		{"", "\"Devices\":[{\"PathOnHost\":7}]", ""}, {"", "\"MaskedPaths\":7", ""}, {"", "", ",\"Mounts\":{}"}, {"", "", ",\"Mounts\":[7]"},
+		{"", "", ",\"Mounts\":[{\"Type\":\"bind\",\"Source\":[]}]"}, {"", "", ",\"ProcessLabel\":7"},
+	};
+	struct bh_posture p = {0};
+
+	(void)state;
 	for (size_t k = 0; k < BH_ARRAY_SIZE(bad); k++) {
 		struct bh_docker_inspect x = {0};
 
-		if (bh_docker_decode_inspect(bad[k], strlen(bad[k]), &x) != -EBADMSG)
+		if (bh_docker_decode_inspect(bad[k], strlen(bad[k]), &usual, &x) != -EBADMSG || x.posture.known)
 			fail_msg("taken: %s", bad[k]);
 	}
+	for (size_t k = 0; k < BH_ARRAY_SIZE(cases); k++)
+		if (inspected(cases[k].config, cases[k].host, cases[k].more, &usual, &p) != -EBADMSG || p.known)
+			fail_msg("taken: %s %s %s", cases[k].config, cases[k].host, cases[k].more);
+	assert_int_equal(bh_docker_decode_info("[]", 2, &(struct bh_docker_settings){0}), -EBADMSG);
+	assert_int_equal(bh_docker_decode_info("{\"SecurityOptions\":[1]}", 23, &(struct bh_docker_settings){0}), -EBADMSG);
 }
 
-/* Who has the runtime's socket: by itself, or by a folder above it. */
-static void powers(void **state)
+#define CAP(n) ((bh_caps)1 << (n))
+#define USUAL_CAPS 0xa80425fbu	/* CapBnd of a plain `docker run`, from its /proc/self/status */
+
+static void capabilities(void **state)
 {
-	static const char *const sockets[] = {"/srv/my/docker.sock", "/run/docker.sock"};
 	static const struct {
-		const char *members, *mount;
-		bool privileged;
-		int r;
+		const char *host;
+		bh_caps caps;
 	} cases[] = {
-		{"", NULL, false, 0},
-		{",\"HostConfig\":{\"Privileged\":true},\"Mounts\":null", NULL, true, 0},
-		{",\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"/run\"},{\"Type\":\"bind\",\"Source\":\"/run/docker.sock\"}]", "/run/docker.sock", false, 0},
-		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/\"},{\"Type\":\"bind\",\"Source\":\"/run\"}]", "/", false, 0},
-		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/srv/my/\"}]", "/srv/my/", false, 0},
-		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/run/docker.socket\"},{\"Type\":\"bind\",\"Source\":\"/ru\"},"
-			"{\"Type\":\"bind\",\"Source\":\"/run/docker\"},{\"Type\":\"bind\",\"Source\":\"run\"},{\"Type\":\"bind\"}]", NULL, false, 0},
-		{",\"HostConfig\":{\"Privileged\":1}", NULL, false, -EBADMSG},
-		{",\"Mounts\":{}", NULL, false, -EBADMSG},
-		{",\"Mounts\":[7]", NULL, false, -EBADMSG},
-		{",\"Mounts\":[{\"Type\":\"bind\",\"Source\":[]}]", NULL, false, -EBADMSG},
+		{"", USUAL_CAPS},
+		{"\"CapAdd\":null,\"CapDrop\":[]", USUAL_CAPS},
+		{"\"CapAdd\":[\"NET_ADMIN\",\"cap_sys_time\"]", USUAL_CAPS | CAP(12) | CAP(25)},
+		{"\"CapDrop\":[\"CAP_NET_RAW\",\"mknod\"]", USUAL_CAPS & ~(CAP(13) | CAP(27))},
+		{"\"CapDrop\":[\"all\"]", 0},
+		{"\"CapDrop\":[\"ALL\"],\"CapAdd\":[\"CHOWN\"]", CAP(0)},
+		{"\"CapDrop\":[\"CHOWN\"],\"CapAdd\":[\"CHOWN\"]", USUAL_CAPS},
+		{"\"CapAdd\":[\"ALL\"]", BH_CAPS_ALL | BH_CAP_STRANGE},
+		{"\"CapAdd\":[\"ALL\"],\"CapDrop\":[\"ALL\",\"SYS_ADMIN\"]", (BH_CAPS_ALL & ~CAP(21)) | BH_CAP_STRANGE},
+		{"\"CapAdd\":[\"OF_TOMORROW\"],\"CapDrop\":[\"ANOTHER\"]", USUAL_CAPS | BH_CAP_STRANGE},
+		{"\"CapDrop\":[\"ALL\"],\"Privileged\":true", BH_CAPS_ALL | BH_CAP_STRANGE},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
-		struct bh_fact f = {0};
-		char text[512];
-		int r;
+		struct bh_posture p = {0};
 
-		snprintf(text, sizeof(text), "{\"Id\":\"" ID64 "\"%s}", cases[i].members);
-		r = bh_docker_decode_fact(text, strlen(text), sockets, BH_ARRAY_SIZE(sockets), &f);
-		if (r != cases[i].r || f.privileged != cases[i].privileged || !bh_streq(f.socket_mount, cases[i].mount))
-			fail_msg("%s: %d, %s", cases[i].members, r, f.socket_mount ? f.socket_mount : "none");
-		assert_true(r < 0 || bh_streq(f.id, ID64));
-		free(f.id);
-		free(f.socket_mount);
+		assert_int_equal(inspected("", cases[i].host, "", &usual, &p), 0);
+		if (p.caps != cases[i].caps)
+			fail_msg("%s: %llx", cases[i].host, (unsigned long long)p.caps);
+		bh_posture_clear(&p);
 	}
-	assert_int_equal(bh_docker_decode_fact("{\"Id\":\"x\"}", 10, sockets, 1, &(struct bh_fact){0}), -EBADMSG);
+	assert_int_equal(bh_cap_number("CAP_SYS_ADMIN"), 21);
+	assert_int_equal(bh_cap_number("checkpoint_restore"), 40);
+	assert_int_equal(bh_cap_number("CAP_"), -1);
+	assert_string_equal(bh_cap_name(12), "NET_ADMIN");
+	assert_null(bh_cap_name(41));
+}
+
+static void confinement(void **state)
+{
+	static const struct bh_docker_settings none = {.seccomp_missing = true}, open = {.apparmor = true};
+	static const struct bh_docker_settings strict = {.seccomp = BH_CONFINED_CUSTOM, .no_new_privileges = true, .apparmor = true, .userns = true};
+	enum { NOT = BH_CONFINED_NOT, DEFAULT = BH_CONFINED_DEFAULT, CUSTOM = BH_CONFINED_CUSTOM };
+	static const struct {
+		const char *options, *more, *label;
+		const struct bh_docker_settings *host;
+		int seccomp, apparmor, selinux;
+		bool nnp;
+	} cases[] = {
+		{"", "", "", &usual, DEFAULT, DEFAULT, NOT, false},
+		{"", "", "", &none, NOT, NOT, NOT, false},
+		{"", "", "", &open, NOT, DEFAULT, NOT, false},
+		{"", "", "", &strict, CUSTOM, DEFAULT, NOT, true},
+		{"", ",\"Privileged\":true", "", &usual, NOT, NOT, NOT, false},
+		{"\"seccomp={}\",\"apparmor=mine\"", ",\"Privileged\":true", "", &usual, NOT, CUSTOM, NOT, false},
+		{"\"seccomp=unconfined\",\"apparmor=unconfined\",\"no-new-privileges\"", "", "", &usual, NOT, NOT, NOT, true},
+		{"\"seccomp:unconfined\",\"apparmor:unconfined\",\"no-new-privileges:true\"", "", "", &usual, NOT, NOT, NOT, true},
+		{"\"seccomp={\\\"a\\\":1}\",\"apparmor=docker-default\",\"no-new-privileges=false\"", "", "", &strict, CUSTOM, DEFAULT, NOT, false},
+		{"\"seccomp=builtin\"", "", "", &open, DEFAULT, DEFAULT, NOT, false},
+		{"\"seccomp={}\",\"apparmor=mine\"", "", "", &none, NOT, NOT, NOT, false},
+		{"\"no-new-privilegesX\",\"seccompX=unconfined\"", "", "", &usual, DEFAULT, DEFAULT, NOT, false},
+		{"", "", "system_u:system_r:container_t:s0:c1,c2", &usual, DEFAULT, DEFAULT, DEFAULT, false},
+		{"", "", "system_u:system_r:own_t:s0", &usual, DEFAULT, DEFAULT, CUSTOM, false},
+		{"", "", "system_u:system_r:spc_t:s0", &usual, DEFAULT, DEFAULT, NOT, false},
+		{"", "", "system_u:system_r:container_t:s0", &open, NOT, DEFAULT, NOT, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_posture p = {0};
+		char host[512], label[256];
+
+		snprintf(host, sizeof(host), "\"SecurityOpt\":[%s]%s", cases[i].options, cases[i].more);
+		snprintf(label, sizeof(label), ",\"ProcessLabel\":\"%s\"", cases[i].label);
+		assert_int_equal(inspected("", host, label, cases[i].host, &p), 0);
+		if ((int)p.seccomp != cases[i].seccomp || (int)p.apparmor != cases[i].apparmor || (int)p.selinux != cases[i].selinux ||
+			p.no_new_privileges != cases[i].nnp)
+			fail_msg("%zu %s: %d %d %d %d", i, host, p.seccomp, p.apparmor, p.selinux, p.no_new_privileges);
+		assert_int_equal(p.namespaces[BH_NAMESPACE_USER], cases[i].host->userns ? BH_ISOLATION_PRIVATE : BH_ISOLATION_HOST);
+		bh_posture_clear(&p);
+	}
+}
+
+static void users(void **state)
+{
+	static const struct {
+		const char *user;
+		bool root;
+	} cases[] = {{"", true}, {"0", true}, {"root", true}, {"0:1000", true}, {"00", true}, {"+0", true}, {"01", true}, {"1000", false},
+		{"1000:0", false}, {"65534:nogroup", false}, {"node", true}, {"10x", true}, {"1000 ", true}, {":1000", true}};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_posture p = {0};
+		char config[64];
+
+		snprintf(config, sizeof(config), "\"User\":\"%s\"", cases[i].user);
+		assert_int_equal(inspected(config, "", "", &usual, &p), 0);
+		if (p.root != cases[i].root || !bh_streq(p.user, *cases[i].user ? cases[i].user : NULL))
+			fail_msg("%s: %d", cases[i].user, p.root);
+		bh_posture_clear(&p);
+	}
+}
+
+static void isolation_and_limits(void **state)
+{
+	struct bh_posture p = {0};
+	static const struct bh_docker_settings mapped = {.userns = true};
+
+	(void)state;
+	assert_int_equal(inspected("", "\"PidMode\":\"container:x\",\"IpcMode\":\"shareable\",\"UTSMode\":\"new\",\"NetworkMode\":\"host\",\"UsernsMode\":\"host\"",
+		"", &mapped, &p), 0);
+	assert_true(p.namespaces[BH_NAMESPACE_PID] == BH_ISOLATION_SHARED && p.namespaces[BH_NAMESPACE_IPC] == BH_ISOLATION_PRIVATE &&
+		p.namespaces[BH_NAMESPACE_UTS] == BH_ISOLATION_HOST && p.namespaces[BH_NAMESPACE_NET] == BH_ISOLATION_HOST &&
+		p.namespaces[BH_NAMESPACE_CGROUP] == BH_ISOLATION_HOST && p.namespaces[BH_NAMESPACE_USER] == BH_ISOLATION_HOST);
+	bh_posture_clear(&p);
+	assert_int_equal(inspected("", "\"NetworkMode\":\"container:x\",\"IpcMode\":\"container:x\",\"CgroupnsMode\":\"private\",\"CpuQuota\":50000,\"PidsLimit\":-1,"
+		"\"RestartPolicy\":{\"Name\":\"never-heard-of\"},\"MaskedPaths\":[],\"DeviceRequests\":[{}],\"DeviceCgroupRules\":[\"c 1:3 mr\"]", "", &mapped, &p), 0);
+	assert_true(p.namespaces[BH_NAMESPACE_NET] == BH_ISOLATION_SHARED && p.namespaces[BH_NAMESPACE_IPC] == BH_ISOLATION_SHARED &&
+		p.namespaces[BH_NAMESPACE_CGROUP] == BH_ISOLATION_PRIVATE && p.namespaces[BH_NAMESPACE_USER] == BH_ISOLATION_PRIVATE);
+	assert_true(p.cpus == 500 && p.pids == 0 && p.restart == BH_RESTART_MAX && p.unmasked && p.devices.n == 2);
+	bh_posture_clear(&p);
+	assert_int_equal(inspected("", "\"CpuQuota\":20000,\"CpuPeriod\":10000,\"RestartPolicy\":{\"Name\":\"unless-stopped\"},\"ReadonlyPaths\":[]", "", &mapped, &p), 0);
+	assert_true(p.cpus == 2000 && p.restart == BH_RESTART_UNLESS_STOPPED && p.unmasked);
+	bh_posture_clear(&p);
+}
+
+/* Who has the runtime's socket: by itself, or by a folder above it. */
+static void mounts(void **state)
+{
+	static const struct {
+		const char *mounts, *sources, *socket;
+	} cases[] = {
+		{"null", "", NULL},
+		{"[{\"Type\":\"volume\",\"Source\":\"/run\"},{\"Type\":\"bind\",\"Source\":\"/run/docker.sock\"}]", "/run/docker.sock ", "/run/docker.sock"},
+		{"[{\"Type\":\"bind\",\"Source\":\"/\"},{\"Type\":\"bind\",\"Source\":\"/run\"}]", "/ /run ", "/"},
+		{"[{\"Type\":\"bind\",\"Source\":\"/srv/my/\"}]", "/srv/my ", "/srv/my"},
+		{"[{\"Type\":\"bind\",\"Source\":\"//a/./b/../../srv//x/..\"},{\"Type\":\"bind\",\"Source\":\"/..\"}]", "/ /srv ", "/"},
+		{"[{\"Type\":\"bind\",\"Source\":\"/b\"},{\"Type\":\"bind\",\"Source\":\"/a\"},{\"Type\":\"bind\",\"Source\":\"/b/\",\"RW\":true}]", "/a /b+ ", NULL},
+		{"[{\"Type\":\"bind\",\"Source\":\"/var/run/podman\"}]", "/var/run/podman ", "/var/run/podman"},
+		{"[{\"Type\":\"bind\",\"Source\":\"/run/docker.socket\"},{\"Type\":\"bind\",\"Source\":\"/ru\"},"
+			"{\"Type\":\"bind\",\"Source\":\"run\"},{\"Type\":\"bind\"}]", "/ru /run/docker.socket ", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct bh_buf sources = {0};
+		struct bh_posture p = {0};
+		const struct bh_mount *socket;
+		char more[512];
+
+		snprintf(more, sizeof(more), ",\"Mounts\":%s", cases[i].mounts);
+		assert_int_equal(inspected("", "", more, &usual, &p), 0);
+		bh_buf_puts(&sources, "");
+		bh_vec_foreach(m, &p.mounts)
+			bh_buf_printf(&sources, "%s%s ", m->source, m->writable ? "+" : "");
+		socket = bh_posture_socket(&p);
+		if (!bh_streq(sources.s, cases[i].sources) || !bh_streq(socket ? socket->source : NULL, cases[i].socket))
+			fail_msg("%s: %s, %s", cases[i].mounts, sources.s, socket ? socket->source : "none");
+		bh_posture_clear(&p);
+	}
+}
+
+static void times(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t time;
+	} cases[] = {{"2026-11-25T00:10:07.856457913Z", 1795565407}, {"1970-01-01T00:00:00Z", 0}, {"1970-01-02T00:00:00+01:00", 82800},
+		{"2000-02-29T12:00:00-05:30", 951845400}, {"0001-01-01T00:00:00Z", 0}, {"2026-13-01T00:00:00Z", 0}, {"2026-11-25", 0}, {"", 0},
+		{"2026-11-25T00:10:07", 0}, {"2026-11-25T00:10:07Zx", 0}, {"2026-11-25T00:10:07+99:00", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++)
+		if (bh_docker_time(cases[i].text) != cases[i].time)
+			fail_msg("%s: %lld", cases[i].text, (long long)bh_docker_time(cases[i].text));
+	assert_int_equal(bh_docker_time(NULL), 0);
 }
 
 static void images(void **state)
 {
 	_cleanup_buf_ struct bh_buf none = {0}, some = {0};
 	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels a = {0}, b = {0};
+	_cleanup_(bh_image_facts_clear) struct bh_image_facts f = {0};
+	static const char *const digests = "{\"Created\":\"2026-11-25T00:10:07Z\",\"RepoDigests\":[\"b@sha256:2\",\"a@sha256:1\"]}";
 
 	(void)state;
 	fixture("image.json", &none);
-	assert_int_equal(bh_docker_decode_image(none.s, none.n, &a), 0);
+	assert_int_equal(bh_docker_decode_image(none.s, none.n, &a, &f), 0);
+	assert_true(f.known && f.digests.n == 0);
+	assert_int_equal(f.created, 1795565407);
+	assert_int_equal(bh_docker_decode_image(digests, strlen(digests), &a, &f), 0);
+	assert_true(f.digests.n == 2);
+	assert_string_equal(f.digests.v[0], "a@sha256:1");
 	assert_int_equal(a.v.n, 0);
 	fixture("image_labels.json", &some);
-	assert_int_equal(bh_docker_decode_image(some.s, some.n, &b), 0);
+	assert_int_equal(bh_docker_decode_image(some.s, some.n, &b, NULL), 0);
 	assert_int_equal(b.v.n, 2);
 	assert_string_equal(b.v.v[0].key, "maintainer");
 	assert_string_equal(b.v.v[1].value, "web");
-	assert_int_equal(bh_docker_decode_image("[]", 2, &a), -EBADMSG);
-	assert_int_equal(bh_docker_decode_image("{\"Config\":[]}", 13, &a), -EBADMSG);
+	bh_image_facts_clear(&f);
+	assert_int_equal(bh_docker_decode_image("[]", 2, &a, &f), -EBADMSG);
+	assert_int_equal(bh_docker_decode_image("{\"Config\":[]}", 13, &a, &f), -EBADMSG);
+	assert_int_equal(bh_docker_decode_image("{\"RepoDigests\":[1]}", 19, &a, &f), -EBADMSG);
+	assert_int_equal(bh_docker_decode_image("{\"RepoDigests\":[\"a\"],\"Config\":{\"Labels\":7}}", 43, &a, &f), -EBADMSG);
+	assert_true(!f.known && f.digests.n == 0);
 }
 
 static void events_of_a_day(void **state)
 {
 	static const size_t expect[] = {
 		[BH_DOCKER_EVENT_OTHER] = 7,
-		[BH_DOCKER_EVENT_CONTAINER] = 13,
+		[BH_DOCKER_EVENT_CONTAINER] = 6,
+		[BH_DOCKER_EVENT_CONFIGURED] = 7,
 		[BH_DOCKER_EVENT_START] = 6,
 		[BH_DOCKER_EVENT_DIE] = 2,
 		[BH_DOCKER_EVENT_CONNECT] = 8,
@@ -474,7 +688,7 @@ static void events_that_are_bad(void **state)
 		{"{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"" ID64 "\",\"Attributes\":{\"container\":5}}}",
 			BH_DOCKER_EVENT_NETWORK},
 		{"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{\"ID\":\"" ID64 "\",\"Attributes\":{\"a\\u0000\":\"\\u0000\"}}}",
-			BH_DOCKER_EVENT_CONTAINER},
+			BH_DOCKER_EVENT_CONFIGURED},
 	};
 
 	(void)state;
@@ -495,7 +709,7 @@ static void events_that_are_bad(void **state)
 /* Every answer cut at every byte is refused, and leaks nothing (the sanitizer looks). */
 static void cut_anywhere(void **state)
 {
-	static const char *const names[] = {"list.json", "network_front.json", "inspect.json", "image_labels.json"};
+	static const char *const names[] = {"list.json", "network_front.json", "inspect_hard.json", "image_labels.json"};
 
 	(void)state;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
@@ -511,9 +725,8 @@ static void cut_anywhere(void **state)
 
 			assert_int_equal(bh_docker_decode_containers(text.s, n, &l), -EBADMSG);
 			assert_int_equal(bh_docker_decode_network(text.s, n, &net), -EBADMSG);
-			assert_int_equal(bh_docker_decode_inspect(text.s, n, &in), -EBADMSG);
-			assert_int_equal(bh_docker_decode_image(text.s, n, &labels), -EBADMSG);
-			assert_int_equal(bh_docker_decode_fact(text.s, n, names, 1, &(struct bh_fact){0}), -EBADMSG);
+			assert_int_equal(bh_docker_decode_inspect(text.s, n, &usual, &in), -EBADMSG);
+			assert_int_equal(bh_docker_decode_image(text.s, n, &labels, NULL), -EBADMSG);
 		}
 	}
 }
@@ -532,7 +745,13 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(network_variants),
 		cmocka_unit_test(inspections),
-		cmocka_unit_test(powers),
+		cmocka_unit_test(inspections_that_are_bad),
+		cmocka_unit_test(capabilities),
+		cmocka_unit_test(confinement),
+		cmocka_unit_test(users),
+		cmocka_unit_test(isolation_and_limits),
+		cmocka_unit_test(mounts),
+		cmocka_unit_test(times),
 		cmocka_unit_test(images),
 		cmocka_unit_test(events_of_a_day),
 		cmocka_unit_test(events_that_are_bad),

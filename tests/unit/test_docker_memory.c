@@ -20,7 +20,7 @@
 
 struct heard {
 	size_t containers, networks, endpoints, labels, image_labels, published;
-	pid_t pid;
+	uint64_t memory;
 };
 
 static void hear(void *userdata, const struct bh_runtime_msg *msg)
@@ -37,7 +37,7 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		h->labels += c->labels.n;
 		h->image_labels += c->image_labels.n;
 		h->published += c->published.n;
-		h->pid += c->pid;
+		h->memory += c->posture.memory;
 	}
 }
 
@@ -51,8 +51,9 @@ static const char list_text[] = "[{\"Id\":\"" ID "\",\"Names\":[\"/web\"],\"Imag
 static const char net_text[] = "{\"Id\":\"" NET "\",\"Name\":\"front\",\"Driver\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":\"10.0.0.0/24\","
 			       "\"Gateway\":\"10.0.0.1\"}]},\"Containers\":{\"" ID "\":{\"EndpointID\":\"e\",\"MacAddress\":\"02:00:00:00:00:02\","
 			       "\"IPv4Address\":\"10.0.0.2/24\",\"IPv6Address\":\"fd00::2/64\"}}}";
-static const char image_text[] = "{\"Config\":{\"Labels\":{\"tier\":\"web\"}}}";
-static const char inspect_text[] = "{\"Id\":\"" ID "\",\"State\":{\"Running\":true,\"Pid\":7}}";
+static const char image_text[] = "{\"RepoDigests\":[\"web@sha256:1\"],\"Config\":{\"Labels\":{\"tier\":\"web\"}}}";
+static const char inspect_text[] = "{\"Id\":\"" ID "\",\"Config\":{\"User\":\"7\",\"Image\":\"web:1\"},\"HostConfig\":{\"Memory\":7,\"SecurityOpt\":[\"apparmor=own\"],"
+				   "\"Devices\":[{\"PathOnHost\":\"/dev/kvm\"}]},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/etc\"}],\"ProcessLabel\":\"a:b:container_t:s0\"}";
 static const char event_text[] = "{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"" NET "\",\"Attributes\":{\"container\":\"" ID "\"}}}";
 
 static int listed(struct bh_docker_model *m, uint64_t *seq)
@@ -61,6 +62,7 @@ static int listed(struct bh_docker_model *m, uint64_t *seq)
 	_cleanup_(bh_docker_networks_clear) bh_docker_networks nets = {0};
 	_cleanup_(bh_docker_network_clear) struct bh_docker_network net = {0};
 	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels labels = {0};
+	_cleanup_(bh_image_facts_clear) struct bh_image_facts facts = {0};
 	char nets_text[sizeof(net_text) + 2];
 	int r = bh_docker_decode_containers(list_text, strlen(list_text), &l);
 
@@ -76,12 +78,13 @@ static int listed(struct bh_docker_model *m, uint64_t *seq)
 	if (r == 0)
 		r = bh_docker_model_set_network(m, ++*seq, NET, &net);
 	if (r == 0)
-		r = bh_docker_decode_image(image_text, strlen(image_text), &labels);
-	return r == 0 ? bh_docker_model_set_image(m, IMAGE, &labels) : r;
+		r = bh_docker_decode_image(image_text, strlen(image_text), &labels, &facts);
+	return r == 0 ? bh_docker_model_set_image(m, IMAGE, &labels, &facts) : r;
 }
 
 static int followed(struct bh_docker_model *m, uint64_t *seq)
 {
+	static const struct bh_docker_settings host = {.apparmor = true, .selinux = true, .socket = "/run/docker.sock"};
 	struct bh_docker_inspect i = {0};
 	struct bh_docker_event e;
 	int r = bh_docker_decode_event(event_text, strlen(event_text), &e);
@@ -89,10 +92,13 @@ static int followed(struct bh_docker_model *m, uint64_t *seq)
 	if (r == 0)
 		r = bh_docker_model_connected(m, e.container, e.network);
 	if (r == 0)
-		r = bh_docker_model_started(m, ++*seq, e.container);
+		r = bh_docker_model_started(m, e.container);
 	if (r == 0)
-		r = bh_docker_decode_inspect(inspect_text, strlen(inspect_text), &i);
-	return r == 0 ? bh_docker_model_inspected(m, ++*seq, &i) : r;
+		r = bh_docker_decode_inspect(inspect_text, strlen(inspect_text), &host, &i);
+	if (r == 0)
+		r = bh_docker_model_inspected(m, ++*seq, &i);
+	bh_posture_clear(&i.posture);
+	return r;
 }
 
 static int all_of_it(struct bh_docker_model *m, uint64_t *seq)
@@ -106,7 +112,7 @@ static int all_of_it(struct bh_docker_model *m, uint64_t *seq)
 	if (r == 0)
 		r = bh_docker_model_disconnected(m, ID, NET);
 	if (r == 0)
-		r = bh_docker_model_died(m, ++*seq, ID);
+		r = bh_docker_model_died(m, ID);
 	if (r == 0)
 		r = bh_docker_model_connected(m, ID, NET);
 	if (r == 0)
@@ -124,7 +130,7 @@ static void heard_all(const struct heard *h)
 	assert_int_equal(h->labels, 2);
 	assert_int_equal(h->image_labels, 1);
 	assert_int_equal(h->published, 2);
-	assert_int_equal(h->pid, 7);
+	assert_int_equal(h->memory, 7);
 }
 
 static void each_allocation_fails_once(void **state)

@@ -33,9 +33,9 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		bh_buf_printf(&w->said, "snapshot %zu %zu\n", msg->inventory->networks.n, msg->inventory->containers.n);
 		break;
 	case BH_RUNTIME_MSG_CONTAINER:
-		bh_buf_printf(&w->said, "%.2s %s%s ends=%zu pid=%d image=%zu%s\n", msg->container->id,
+		bh_buf_printf(&w->said, "%.2s %s%s ends=%zu memory=%d image=%zu%s\n", msg->container->id,
 			msg->container->kind == BH_KIND_BUILD ? "build " : "", states[msg->container->state],
-			msg->container->endpoints.n, (int)msg->container->pid, msg->container->image_labels.n,
+			msg->container->endpoints.n, (int)msg->container->posture.memory, msg->container->image_labels.n,
 			msg->container->flaw ? " flaw" : "");
 		break;
 	case BH_RUNTIME_MSG_GONE:
@@ -116,15 +116,16 @@ static void network(struct world *w, uint64_t seq, const char *c1, const char *c
 static void image(struct world *w, const char *text)
 {
 	_cleanup_(bh_docker_labels_clear) struct bh_docker_labels l = {0};
+	struct bh_image_facts facts = {0};
 
 	if (text)
-		assert_int_equal(bh_docker_decode_image(text, strlen(text), &l), 0);
-	assert_int_equal(bh_docker_model_set_image(&w->m, IMAGE, text ? &l : NULL), 0);
+		assert_int_equal(bh_docker_decode_image(text, strlen(text), &l, &facts), 0);
+	assert_int_equal(bh_docker_model_set_image(&w->m, IMAGE, text ? &l : NULL, &facts), 0);
 }
 
-static void inspected(struct world *w, uint64_t seq, const char *id, int pid)
+static void inspected(struct world *w, uint64_t seq, const char *id, int memory)
 {
-	struct bh_docker_inspect i = {.running = true, .pid = pid};
+	struct bh_docker_inspect i = {.posture = {.known = true, .memory = (uint64_t)memory}};
 
 	memcpy(i.id, id, 65);
 	assert_int_equal(bh_docker_model_inspected(&w->m, seq, &i), 0);
@@ -174,7 +175,7 @@ static void same_answer_is_no_news(void **state)
 	look(w, 5, C1, "running");
 	said(w, "");
 	look(w, 6, C1, "paused");
-	said(w, "11 paused ends=1 pid=0 image=0\n");
+	said(w, "11 paused ends=1 memory=0 image=0\n");
 }
 
 static void old_answers_change_nothing(void **state)
@@ -185,18 +186,18 @@ static void old_answers_change_nothing(void **state)
 	look(w, 9, C1, NULL);
 	said(w, "11 gone\n");
 	list(w, 8, C1, "running", C2);
-	said(w, "22 running ends=0 pid=0 image=0\n");
+	said(w, "22 running ends=0 memory=0 image=0\n");
 	look(w, 8, C1, "running");
 	said(w, "");
 	/* one that a list does not have yet is not gone by it */
 	look(w, 12, C1, "created");
-	said(w, "11 created ends=1 pid=0 image=0\n");
+	said(w, "11 created ends=1 memory=0 image=0\n");
 	look(w, 11, C1, NULL);
 	said(w, "");
 	list(w, 11, NULL, NULL, NULL);
 	said(w, "22 gone\n");
 	network(w, 20, NULL, NULL);
-	said(w, "11 created ends=0 pid=0 image=0\n");
+	said(w, "11 created ends=0 memory=0 image=0\n");
 	network(w, 19, C1, NULL);
 	said(w, "");
 }
@@ -235,26 +236,26 @@ static void nothing_is_told_before_the_image(void **state)
 	said(w, "aa net\n");
 	image(w, NULL);
 	/* not to be had: its own labels count as the image's */
-	said(w, "11 created ends=1 pid=0 image=1\n");
+	said(w, "11 created ends=1 memory=0 image=1\n");
 	image(w, "{\"Config\":{\"Labels\":{}}}");
-	said(w, "11 created ends=1 pid=0 image=0\n");
+	said(w, "11 created ends=1 memory=0 image=0\n");
 	image(w, "{\"Config\":{\"Labels\":{\"a\\u0000\":\"\"}}}");
-	said(w, "11 created ends=0 pid=0 image=0 flaw\n");
+	said(w, "11 created ends=0 memory=0 image=0 flaw\n");
 }
 
+/* What it is configured as stays when it dies: it starts again like that. */
 static void die_drops_at_once_and_for_good(void **state)
 {
 	struct world *w = *state;
 
 	usual(w);
 	inspected(w, 3, C1, 77);
-	said(w, "11 running ends=1 pid=77 image=0\n");
-	assert_int_equal(bh_docker_model_died(&w->m, 3, C1), 0);
-	said(w, "11 stopped ends=0 pid=0 image=0\n");
-	/* the list and the network do not know yet; an inspection of the former life comes late */
+	said(w, "11 running ends=1 memory=77 image=0\n");
+	assert_int_equal(bh_docker_model_died(&w->m, C1), 0);
+	said(w, "11 stopped ends=0 memory=77 image=0\n");
+	/* the list and the network do not know yet */
 	look(w, 4, C1, "running");
 	network(w, 5, C1, NULL);
-	inspected(w, 3, C1, 77);
 	said(w, "");
 	assert_int_equal(bh_docker_model_disconnected(&w->m, C1, N1), 0);
 	network(w, 6, NULL, NULL);
@@ -263,12 +264,46 @@ static void die_drops_at_once_and_for_good(void **state)
 	/* started again: attached before the list knows */
 	assert_int_equal(bh_docker_model_connected(&w->m, C1, N1), 0);
 	network(w, 8, C1, NULL);
-	said(w, "11 created ends=1 pid=0 image=0\n");
-	assert_int_equal(bh_docker_model_started(&w->m, 8, C1), 0);
-	inspected(w, 3, C1, 77);
+	said(w, "11 created ends=1 memory=77 image=0\n");
+	assert_int_equal(bh_docker_model_started(&w->m, C1), 0);
 	look(w, 9, C1, "running");
-	inspected(w, 10, C1, 78);
-	said(w, "11 running ends=1 pid=0 image=0\n11 running ends=1 pid=78 image=0\n");
+	said(w, "11 running ends=1 memory=77 image=0\n");
+}
+
+/* An inspection that was asked for before the last change says nothing of it; until there is a younger one, what was known counts. */
+static void configured_again(void **state)
+{
+	struct world *w = *state;
+	struct bh_docker_container *c;
+
+	usual(w);
+	c = bh_docker_model_container(&w->m, C1);
+	assert_true(c->inspect);
+	inspected(w, 3, C1, 77);
+	c->inspect = false;
+	look(w, 4, C1, "running");
+	assert_false(c->inspect);
+	said(w, "11 running ends=1 memory=77 image=0\n");
+	assert_int_equal(bh_docker_model_configured(&w->m, 5, C1), 0);
+	assert_true(c->inspect && c->marked);
+	inspected(w, 5, C1, 78);
+	said(w, "");
+	inspected(w, 6, C1, 79);
+	said(w, "11 running ends=1 memory=79 image=0\n");
+	inspected(w, 4, C1, 77);
+	said(w, "");
+	/* one whose inspection was not answered is asked about again by the next look */
+	assert_int_equal(bh_docker_model_configured(&w->m, 7, C1), 0);
+	c->inspect = false;
+	look(w, 8, C1, "running");
+	assert_true(c->inspect);
+	/* under way */
+	c->inspect = false;
+	c->inspecting = true;
+	look(w, 9, C1, "running");
+	assert_false(c->inspect);
+	bh_docker_model_doubt(&w->m);
+	assert_true(c->inspect);
 }
 
 static void disconnect_beats_the_answer_under_way(void **state)
@@ -280,7 +315,7 @@ static void disconnect_beats_the_answer_under_way(void **state)
 	n = bh_docker_model_network(&w->m, N1);
 	n->busy = true;
 	assert_int_equal(bh_docker_model_disconnected(&w->m, C1, N1), 0);
-	said(w, "11 running ends=0 pid=0 image=0\n");
+	said(w, "11 running ends=0 memory=0 image=0\n");
 	assert_true(n->marked);
 	network(w, 3, C1, NULL);
 	said(w, "");
@@ -289,7 +324,7 @@ static void disconnect_beats_the_answer_under_way(void **state)
 	n->busy = false;
 	bh_strv_clear(&n->dropped);
 	network(w, 4, C1, NULL);
-	said(w, "11 running ends=1 pid=0 image=0\n");
+	said(w, "11 running ends=1 memory=0 image=0\n");
 }
 
 static void networks_go_after_their_members(void **state)
@@ -298,9 +333,9 @@ static void networks_go_after_their_members(void **state)
 
 	usual(w);
 	assert_int_equal(bh_docker_model_set_network(&w->m, 3, N1, NULL), 0);
-	said(w, "11 running ends=0 pid=0 image=0\naa net gone\n");
+	said(w, "11 running ends=0 memory=0 image=0\naa net gone\n");
 	network(w, 4, C1, NULL);
-	said(w, "aa net\n11 running ends=1 pid=0 image=0\n");
+	said(w, "aa net\n11 running ends=1 memory=0 image=0\n");
 	/* somebody in it of whom nobody has heard */
 	network(w, 5, C1, C2);
 	said(w, "");
@@ -344,7 +379,7 @@ static void builds_are_told_from_their_network(void **state)
 	build(w, 9, C1, C1);
 	said(w, "");
 	build(w, 10, step, step);
-	said(w, "tg build running ends=1 pid=0 image=0\n");
+	said(w, "tg build running ends=1 memory=0 image=0\n");
 	assert_int_equal(bh_docker_model_set_network(&w->m, 11, N1, NULL), 0);
 	said(w, "tg gone\naa net gone\n");
 }
@@ -357,11 +392,11 @@ static void a_running_container_is_known_while_it_joins(void **state)
 
 	usual(w);
 	network(w, 3, NULL, NULL);
-	said(w, "11 running ends=0 pid=0 image=0\n");
+	said(w, "11 running ends=0 memory=0 image=0\n");
 	build(w, 4, ep, "somebody");
 	said(w, "");
 	build(w, 5, ep, "111111111111");
-	said(w, "11 running ends=1 pid=0 image=0\n");
+	said(w, "11 running ends=1 memory=0 image=0\n");
 	build(w, 6, C1, "111111111111");
 	said(w, "");
 	/* one that does not run has time until it has */
@@ -372,10 +407,10 @@ static void a_running_container_is_known_while_it_joins(void **state)
 	said(w, "");
 	look(w, 10, C1, "running");
 	build(w, 11, ep, "111111111111");
-	said(w, "11 running ends=0 pid=0 image=0\n11 running ends=1 pid=0 image=0\n");
-	assert_int_equal(bh_docker_model_died(&w->m, 11, C1), 0);
+	said(w, "11 running ends=0 memory=0 image=0\n11 running ends=1 memory=0 image=0\n");
+	assert_int_equal(bh_docker_model_died(&w->m, C1), 0);
 	build(w, 12, ep, "111111111111");
-	said(w, "11 stopped ends=0 pid=0 image=0\n");
+	said(w, "11 stopped ends=0 memory=0 image=0\n");
 }
 
 static void start_that_fails(void **state)
@@ -387,10 +422,10 @@ static void start_that_fails(void **state)
 	look(w, 3, C2, "created");
 	assert_int_equal(bh_docker_model_connected(&w->m, C2, N1), 0);
 	network(w, 4, C1, C2);
-	said(w, "22 created ends=0 pid=0 image=0\n22 created ends=1 pid=0 image=0\n");
+	said(w, "22 created ends=0 memory=0 image=0\n22 created ends=1 memory=0 image=0\n");
 	assert_int_equal(bh_docker_model_disconnected(&w->m, C2, N1), 0);
 	look(w, 5, C2, NULL);
-	said(w, "22 created ends=0 pid=0 image=0\n22 gone\n");
+	said(w, "22 created ends=0 memory=0 image=0\n22 gone\n");
 }
 
 int main(void)
@@ -401,6 +436,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tombstones_are_swept, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_told_before_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(die_drops_at_once_and_for_good, setup, teardown),
+		cmocka_unit_test_setup_teardown(configured_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(disconnect_beats_the_answer_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(networks_go_after_their_members, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_are_told_from_their_network, setup, teardown),

@@ -214,7 +214,6 @@ static void test_conditions(void **state)
 
 struct scene {
 	struct bh_inventory *inventory;
-	struct bh_facts facts;
 	struct bh_host host;
 	struct bh_scan_input in;
 };
@@ -240,13 +239,20 @@ static void add_link(struct scene *s, int ifindex, const char *name, enum bh_lin
 static struct bh_container *add_container(struct scene *s, const char *name, const char *address, bool privileged, const char *socket)
 {
 	struct bh_container *c = bh_vec_add(&s->inventory->containers);
-	struct bh_fact *fact = bh_vec_add(&s->facts.v);
 	struct bh_endpoint *e;
 
-	assert_true(c && fact);
+	assert_non_null(c);
 	c->state = BH_CONTAINER_RUNNING;
-	assert_int_equal(bh_strdup(&c->id, name) | bh_strdup(&c->name, name) | bh_strdup(&fact->id, name) | bh_strdup(&fact->socket_mount, socket), 0);
-	fact->privileged = privileged;
+	assert_int_equal(bh_strdup(&c->id, name) | bh_strdup(&c->name, name), 0);
+	c->posture.known = true;
+	c->posture.privileged = privileged;
+	if (socket) {
+		struct bh_mount *mount = bh_vec_add(&c->posture.mounts);
+
+		assert_non_null(mount);
+		assert_int_equal(bh_strdup(&mount->source, socket), 0);
+		mount->socket = true;
+	}
 	if (!address)
 		return c;
 	e = bh_vec_add(&c->endpoints);
@@ -309,14 +315,12 @@ static void scene(struct scene *s, const char *address, bool firewall)
 	publish(add_container(s, "gone", "172.17.0.9", true, NULL), IPPROTO_TCP, "0.0.0.0", 1, 1);
 	s->inventory->containers.v[3].state = BH_CONTAINER_STOPPED;
 	s->in.inventory = s->inventory;
-	s->in.facts = &s->facts;
 	s->in.host = &s->host;
 }
 
 static void scene_clear(struct scene *s)
 {
 	bh_inventory_free(s->inventory);
-	bh_facts_clear(&s->facts);
 	bh_vec_clear(&s->host.links);
 	bh_vec_clear(&s->host.addrs);
 	bh_vec_clear(&s->in.links);

@@ -260,9 +260,9 @@ static void flawed_with_labels(struct bh_container *c)
 {
 	c->flaw = BH_FLAW_NAME;
 }
-static void negative_pid(struct bh_container *c)
+static void before_time_began(struct bh_container *c)
 {
-	c->pid = -1;
+	c->posture.image.created = -1;
 }
 static void no_network(struct bh_container *c)
 {
@@ -273,7 +273,7 @@ static void no_network(struct bh_container *c)
 static void test_one_thing_wrong(void **state)
 {
 	void (*const spoils[])(struct bh_container *c) = {long_name, no_utf8, overlong, bad_id, empty_id, bad_state, bad_netmode, bad_proto,
-		bad_family, flawed_with_labels, negative_pid, no_network};
+		bad_family, flawed_with_labels, before_time_began, no_network};
 
 	(void)state;
 	assert_int_equal(refuse(NULL), 0);
@@ -342,10 +342,10 @@ static void test_frames_wrong(void **state)
 /* A container that fills more than a frame is told without what fills it, and gets nothing. */
 static void test_too_large(void **state)
 {
-	struct bh_container c = {.id = strdup("c1"), .runtime = "docker", .state = BH_CONTAINER_RUNNING, .pid = 5};
+	struct bh_container c = {.id = strdup("c1"), .runtime = "docker", .state = BH_CONTAINER_RUNNING};
 	char *value = malloc(131073);
 	struct bh_buf b = {0};
-	struct bh_container expect = {.id = c.id, .runtime = "docker", .state = BH_CONTAINER_RUNNING, .pid = 5, .flaw = BH_FLAW_SIZE};
+	struct bh_container expect = {.id = c.id, .runtime = "docker", .state = BH_CONTAINER_RUNNING, .flaw = BH_FLAW_SIZE};
 	const struct bh_runtime_msg want = {.kind = BH_RUNTIME_MSG_CONTAINER, .container = &expect};
 	struct ears e = {.expect = &want};
 
