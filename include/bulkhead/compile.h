@@ -41,7 +41,8 @@ struct bh_compile_input {
  *
  * The inet sets `nf_call4` and `nf_call6` { type ifname } are no rule's: they remember in the kernel which container bridges had
  * IFLA_BR_NF_CALL_IPTABLES or _IP6TABLES off before bulkhead switched it on, so that teardown puts exactly those back. Wanted
- * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. */
+ * elements: the container bridges that HOST shows with the flag off, and those that SEEN has and that still exist. So does `learned`, with
+ * BR_BOOLOPT_NO_LL_LEARN. */
 int bh_compile(const struct bh_compile_input *in, struct bh_ruleset **ret, struct bh_error *err);
 
 /* What endpoints are in is as large as there are containers, and follows from the placement: a rule set that is kept does without. Takes it

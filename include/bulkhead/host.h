@@ -35,6 +35,8 @@ struct bh_link {
 	/* Bridges: whether IPv4/IPv6 frames go through the inet hooks for this bridge alone (IFLA_BR_NF_CALL_*). */
 	bool nf_call_iptables;
 	bool nf_call_ip6tables;
+	/* Bridges: learns who is where from frames to 01:80:c2:00:00:0X, too, and can be told not to (BR_BOOLOPT_NO_LL_LEARN, 5.0). */
+	bool learns_groups;
 };
 
 struct bh_local_addr {

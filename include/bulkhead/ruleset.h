@@ -33,6 +33,7 @@ enum bh_field {
 	BH_OIFNAME,
 	BH_IIF,			/* ifindex */
 	BH_OIF,
+	BH_IIFTYPE,		/* ARPHRD_*, 2 bytes host order; what a field of Ethernet stands on in the inet table */
 	BH_PRIORITY,		/* classid, 4 bytes host order */
 	BH_MARK,
 	BH_NFPROTO,		/* 1 byte */
@@ -61,6 +62,8 @@ enum bh_field {
 	BH_TH_SPORT,		/* whatever the transport */
 	BH_TH_DPORT,
 	BH_TH_64_128,		/* @th,64,128: the target address of neighbour discovery */
+	BH_TH_192_32,		/* @th,192,32: where the packet went that an ICMP error quotes */
+	BH_TH_256_128,		/* @th,256,128: the same of ICMPv6 */
 	BH_UDP_SPORT,
 	BH_UDP_DPORT,
 	BH_TCP_FLAGS,
@@ -78,6 +81,7 @@ enum bh_field {
 	BH_ARP_SADDR_IP,
 	BH_ARP_DADDR_IP,
 	BH_IBRNAME,		/* bridge family, where the kernel has it */
+	BH_OBRNAME,
 	BH_FIELD_MAX,
 };
 

@@ -22,6 +22,8 @@ struct bh_tc_ops {
 	int (*apply)(struct bh_tc *t, const struct bh_shape *wanted, const struct bh_shape *seen, struct bh_error *err);
 	/* Sets IFLA_BR_NF_CALL_IPTABLES and _IP6TABLES of one bridge. -ENODEV when it has gone. */
 	int (*bridge_calls)(struct bh_tc *t, const char *bridge, bool ip, bool ip6, struct bh_error *err);
+	/* Sets whether one bridge learns from frames to its own groups: the opposite of BR_BOOLOPT_NO_LL_LEARN. -ENODEV when it has gone. */
+	int (*bridge_learns)(struct bh_tc *t, const char *bridge, bool groups, struct bh_error *err);
 	/* See bh_tc_nsid_of_pid(). */
 	int (*nsid_of_pid)(struct bh_tc *t, pid_t pid);
 	/* The ifindex by which this host sends to an address, 0 when it has none, or -errno (-ENETUNREACH: no route). */

@@ -90,10 +90,15 @@ static int put_between(struct bh_table *t, const char *set, const char *dev, con
 /* The pins of one member, by port. */
 static int pins_put(struct compiler *c, const struct bh_member *m, const char *bridge, const struct span_range *r)
 {
-	bh_vec_foreach(at, &m->attachments)
-		if (bh_attachment_is_pinned(at) && strcmp(at->bridge, bridge) == 0 &&
-			put_between(c->bridge, r->first.family == 4 ? "via4" : "via6", at->port, r, 0) < 0)
+	bh_vec_foreach(at, &m->attachments) {
+		struct key port = {0};
+
+		if (!bh_attachment_is_pinned(at) || strcmp(at->bridge, bridge) != 0)
+			continue;
+		key_dev(&port, at->port);
+		if (put(c->bridge, "routers", &port) < 0 || put_between(c->bridge, r->first.family == 4 ? "via4" : "via6", at->port, r, 0) < 0)
 			return -ENOMEM;
+	}
 	return 0;
 }
 

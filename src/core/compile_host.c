@@ -173,6 +173,8 @@ static int nf_call_put(struct compiler *c)
 		key_dev(&k, (*l)->name);
 		if ((!(*l)->nf_call_iptables || seen_has(c, "nf_call4", &k)) && put(c->inet, "nf_call4", &k) < 0)
 			return -ENOMEM;
+		if (((*l)->learns_groups || seen_has(c, "learned", &k)) && put(c->inet, "learned", &k) < 0)
+			return -ENOMEM;
 		if ((!(*l)->nf_call_ip6tables || seen_has(c, "nf_call6", &k)) && put(c->inet, "nf_call6", &k) < 0)
 			return -ENOMEM;
 	}

@@ -8,7 +8,7 @@
 /* The sets that every endpoint is in, looked up once: of each pair IPv4's and IPv6's. NULL where this kernel's tables have none. */
 struct member_sets {
 	struct bh_set *zone_of[2], *drops[2];				/* inet */
-	struct bh_set *pin[2], *pin6t, *owned[2];			/* bridge */
+	struct bh_set *pin[2], *pint[2], *owned[2];			/* bridge */
 	struct bh_set *ports, *port_drops, *pinm, *owned_mac;
 };
 
@@ -19,7 +19,7 @@ static struct member_sets sets_find(const struct compiler *c)
 		.zone_of = {bh_table_set(c->inet, "zone_of4"), bh_table_set(c->inet, "zone_of6")},
 		.drops = {bh_table_set(c->inet, "drops4"), bh_table_set(c->inet, "drops6")},
 		.pin = {bh_table_set(c->bridge, "pin4"), bh_table_set(c->bridge, "pin6")},
-		.pin6t = bh_table_set(c->bridge, "pin6t"),
+		.pint = {bh_table_set(c->bridge, "pin4t"), bh_table_set(c->bridge, "pin6t")},
 		.owned = {bh_table_set(c->bridge, "owned4"), bh_table_set(c->bridge, "owned6")},
 		.ports = bh_table_set(c->bridge, "ports"),
 		.port_drops = bh_table_set(c->bridge, "drops"),
@@ -58,9 +58,7 @@ static int addr_put(const struct member_sets *s, const struct bh_attachment *at,
 		r = in(s->drops[six], &in_bridge);
 	if (r == 0)
 		r = in(s->pin[six], &pin);
-	if (r == 0 && six)
-		r = in(s->pin6t, &pin);
-	return r;
+	return r == 0 ? in(s->pint[six], &pin) : r;
 }
 
 static int port_put(const struct member_sets *s, const struct bh_attachment *at)
@@ -164,7 +162,7 @@ static const struct {
 	{BH_FAMILY_INET, "zone_of4", false}, {BH_FAMILY_INET, "zone_of6", false}, {BH_FAMILY_INET, "drops4", false},
 	{BH_FAMILY_INET, "drops6", false}, {BH_FAMILY_BRIDGE, "ports", false}, {BH_FAMILY_BRIDGE, "drops", false},
 	{BH_FAMILY_BRIDGE, "pinm", false}, {BH_FAMILY_BRIDGE, "pin4", false}, {BH_FAMILY_BRIDGE, "pin6", false},
-	{BH_FAMILY_BRIDGE, "pin6t", false}, {BH_FAMILY_BRIDGE, "owned_mac", true}, {BH_FAMILY_BRIDGE, "owned4", true},
+	{BH_FAMILY_BRIDGE, "pin4t", false}, {BH_FAMILY_BRIDGE, "pin6t", false}, {BH_FAMILY_BRIDGE, "owned_mac", true}, {BH_FAMILY_BRIDGE, "owned4", true},
 	{BH_FAMILY_BRIDGE, "owned6", true},
 };
 

@@ -11,6 +11,7 @@ static const struct bh_field_info infos[BH_FIELD_MAX] = {
 	[BH_OIFNAME] = {"oifname", "ifname", 16},
 	[BH_IIF] = {"iif", "iface_index", 4},
 	[BH_OIF] = {"oif", "iface_index", 4},
+	[BH_IIFTYPE] = {"iiftype", "iface_type", 2},
 	[BH_PRIORITY] = {"meta priority", "classid", 4},
 	[BH_MARK] = {"meta mark", "mark", 4},
 	[BH_NFPROTO] = {"meta nfproto", "nf_proto", 1},
@@ -39,6 +40,8 @@ static const struct bh_field_info infos[BH_FIELD_MAX] = {
 	[BH_TH_SPORT] = {"th sport", "inet_service", 2},
 	[BH_TH_DPORT] = {"th dport", "inet_service", 2},
 	[BH_TH_64_128] = {"@th,64,128", NULL, 16},
+	[BH_TH_192_32] = {"@th,192,32", NULL, 4},
+	[BH_TH_256_128] = {"@th,256,128", NULL, 16},
 	[BH_UDP_SPORT] = {"udp sport", "inet_service", 2},
 	[BH_UDP_DPORT] = {"udp dport", "inet_service", 2},
 	[BH_TCP_FLAGS] = {"tcp flags", "tcp_flag", 1},
@@ -56,6 +59,7 @@ static const struct bh_field_info infos[BH_FIELD_MAX] = {
 	[BH_ARP_SADDR_IP] = {"arp saddr ip", "ipv4_addr", 4},
 	[BH_ARP_DADDR_IP] = {"arp daddr ip", "ipv4_addr", 4},
 	[BH_IBRNAME] = {"meta ibrname", "ifname", 16},
+	[BH_OBRNAME] = {"meta obrname", "ifname", 16},
 };
 
 const struct bh_field_info *bh_field_info(enum bh_field f)

@@ -52,6 +52,7 @@ static const struct name icmpv6_codes[] = {
 static const struct name ether_types[] = {
 	{0x0800, "ip"}, {0x0806, "arp"}, {0x86dd, "ip6"}, {0x8100, "8021q"}, {0x88a8, "8021ad"}, {0, NULL},
 };
+static const struct name link_types[] = {{1, "ether"}, {0, NULL}};
 static const struct name arp_operations[] = {{1, "request"}, {2, "reply"}, {0, NULL}};
 static const struct name dscps[] = {
 	{0x00, "cs0"}, {0x08, "cs1"}, {0x10, "cs2"}, {0x18, "cs3"}, {0x20, "cs4"}, {0x28, "cs5"}, {0x30, "cs6"},
@@ -78,7 +79,7 @@ struct value_info {
 static struct value_info value_info(enum bh_field f)
 {
 	switch (f) {
-	case BH_IIFNAME: case BH_OIFNAME: case BH_IBRNAME:
+	case BH_IIFNAME: case BH_OIFNAME: case BH_IBRNAME: case BH_OBRNAME:
 		return (struct value_info){FORM_IFNAME, NULL};
 	case BH_PRIORITY:
 		return (struct value_info){FORM_CLASSID, NULL};
@@ -86,6 +87,8 @@ static struct value_info value_info(enum bh_field f)
 		return (struct value_info){FORM_MARK, NULL};
 	case BH_IIF: case BH_OIF: case BH_SKUID:
 		return (struct value_info){FORM_HOST, NULL};
+	case BH_IIFTYPE:
+		return (struct value_info){FORM_HOST, link_types};
 	case BH_NFPROTO:
 		return (struct value_info){FORM_NETWORK, nfprotos};
 	case BH_L4PROTO: case BH_IP_PROTOCOL: case BH_CT_PROTOCOL:
@@ -122,7 +125,7 @@ static struct value_info value_info(enum bh_field f)
 	case BH_CT_REPLY_IP_SADDR: case BH_CT_REPLY_IP6_SADDR: case BH_IP_SADDR: case BH_IP_DADDR:
 	case BH_IP6_SADDR: case BH_IP6_DADDR: case BH_ARP_SADDR_IP: case BH_ARP_DADDR_IP:
 		return (struct value_info){FORM_ADDR, NULL};
-	case BH_TH_64_128: case BH_FIELD_NONE: case BH_FIELD_MAX:
+	case BH_TH_64_128: case BH_TH_192_32: case BH_TH_256_128: case BH_FIELD_NONE: case BH_FIELD_MAX:
 		break;
 	}
 	return (struct value_info){FORM_HEX, NULL};
@@ -145,9 +148,14 @@ static uint32_t network_number(const uint8_t *v, size_t size)
 static uint32_t host_number(const uint8_t *v, size_t size)
 {
 	uint32_t n;
+	uint16_t half;
 
 	if (size == 1)
 		return v[0];
+	if (size == sizeof(half)) {
+		memcpy(&half, v, sizeof(half));
+		return half;
+	}
 	memcpy(&n, v, sizeof(n));
 	return n;
 }

@@ -12,7 +12,7 @@ static const struct {
 } membership[] = {
 	{BH_FAMILY_INET, "zone_of4"}, {BH_FAMILY_INET, "zone_of6"}, {BH_FAMILY_INET, "drops4"}, {BH_FAMILY_INET, "drops6"},
 	{BH_FAMILY_BRIDGE, "ports"}, {BH_FAMILY_BRIDGE, "drops"}, {BH_FAMILY_BRIDGE, "pinm"}, {BH_FAMILY_BRIDGE, "pin4"}, {BH_FAMILY_BRIDGE, "pin6"},
-	{BH_FAMILY_BRIDGE, "pin6t"}, {BH_FAMILY_BRIDGE, "owned_mac"}, {BH_FAMILY_BRIDGE, "owned4"}, {BH_FAMILY_BRIDGE, "owned6"},
+	{BH_FAMILY_BRIDGE, "pin4t"}, {BH_FAMILY_BRIDGE, "pin6t"}, {BH_FAMILY_BRIDGE, "owned_mac"}, {BH_FAMILY_BRIDGE, "owned4"}, {BH_FAMILY_BRIDGE, "owned6"},
 };
 
 /* The host of the proof publishes nothing. */

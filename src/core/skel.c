@@ -18,18 +18,19 @@ static size_t fields_copy(enum bh_field dst[BH_FIELDS_MAX], const enum bh_field 
 }
 
 /* A number as the kernel compares it in field F: meta integers and flags in host order, the rest in network order. */
-static void value_put(enum bh_field f, uint32_t v, uint8_t *out)
+static void value_put(enum bh_field f, uint64_t v, uint8_t *out)
 {
 	size_t size = bh_field_info(f)->size;
+	uint32_t number = (uint32_t)v;
+	uint16_t type = (uint16_t)v;
 
-	if (size == 1) {
-		out[0] = (uint8_t)v;
-	} else if (size == 2) {
-		out[0] = (uint8_t)(v >> 8);
-		out[1] = (uint8_t)v;
-	} else if (size == 4) {
-		memcpy(out, &v, sizeof(v));
-	}
+	if (f == BH_IIFTYPE)
+		memcpy(out, &type, sizeof(type));
+	else if (size == 4)
+		memcpy(out, &number, sizeof(number));
+	else
+		for (size_t i = 0; size <= 6 && i < size; i++)
+			out[i] = (uint8_t)(v >> 8 * (size - 1 - i));
 	/* addresses only ever compare with zero */
 }
 
@@ -84,14 +85,14 @@ int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s)
 		return 0;
 	case BH_STMT_LOG:
 		snprintf(d->prefix, sizeof(d->prefix), "%s", s->name);
-		d->number = s->value;
+		d->number = (uint32_t)s->value;
 		return 0;
 	default:
 		d->meter = (enum bh_meter)s->meter;
-		d->meter_n = s->mask;
+		d->meter_n = (uint32_t)s->mask;
 		d->take_out = s->take_out;
 		snprintf(d->set, sizeof(d->set), "%s", s->name ? s->name : "");
-		d->number = s->value;
+		d->number = (uint32_t)s->value;
 		return cases_add(d, s);
 	}
 }

@@ -25,8 +25,8 @@ struct skel_stmt {
 	uint8_t meter;		/* enum bh_meter, of as many as the mask says */
 	bool take_out;
 	enum bh_field fields[SKEL_FIELDS];
-	uint32_t value;		/* of one field: as a number, or the mask of a flag */
-	uint32_t mask;
+	uint64_t value;		/* of one field: as a number, or the mask of a flag */
+	uint64_t mask;
 	const char *name;	/* set, chain, counter, prefix, or a device's name as the value */
 	const struct skel_case *cases;
 };
@@ -65,6 +65,11 @@ struct skel_set {
 #define NONE_OF(f, list) {.kind = BH_STMT_LOOKUP, .op = BH_NE, .fields = ON(f), .cases = (list), .n_cases = BH_ARRAY_SIZE(list)}
 #define BY(f, list) {.kind = BH_STMT_VMAP, .fields = ON(f), .cases = (list), .n_cases = BH_ARRAY_SIZE(list)}
 #define VMAP(set, ...) {.kind = BH_STMT_VMAP, .name = (set), .fields = ON(__VA_ARGS__)}
+
+/* An Ethernet address that bridges keep to themselves, 01:80:c2:00:00:00 to 0f (IEEE 802.1D). What is sent there passes a bridge by in part: the
+ * kernel hands it to the port that it came in by, learns its source, and calls no hook before that (br_handle_frame() in net/bridge/br_input.c). */
+#define IS_LINK_LOCAL_GROUP MASKED(BH_ETHER_DADDR, 0xfffffffffff0, 0x0180c2000000)
+#define IS_GROUP MASKED(BH_ETHER_DADDR, 0x010000000000, 0x010000000000)
 
 /* What is done. */
 #define SCRATCH(v) {.kind = BH_STMT_SET_PRIORITY, .value = (v)}

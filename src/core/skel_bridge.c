@@ -10,6 +10,7 @@
 #include <net/ethernet.h>
 #include <net/if_arp.h>
 #include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
 
 #define MLD2_LISTENER_REPORT 143	/* RFC 3810 */
 
@@ -18,7 +19,9 @@ static const struct skel_set sets[] = {
 	{.name = "pinm", .key = {BH_IIFNAME, BH_ETHER_SADDR}},
 	{.name = "pin4", .key = {BH_IIFNAME, BH_IP_SADDR}},
 	{.name = "pin6", .key = {BH_IIFNAME, BH_IP6_SADDR}},
+	{.name = "pin4t", .key = {BH_IIFNAME, BH_TH_192_32}},
 	{.name = "pin6t", .key = {BH_IIFNAME, BH_TH_64_128}},
+	{.name = "routers", .key = {BH_IIFNAME}},
 	{.name = "via4", .key = {BH_IIFNAME, BH_IP_SADDR}, .flags = BH_SET_INTERVAL},
 	{.name = "via6", .key = {BH_IIFNAME, BH_IP6_SADDR}, .flags = BH_SET_INTERVAL},
 	{.name = "drops", .key = {BH_IIFNAME}, .flags = BH_SET_COUNTER},
@@ -49,6 +52,12 @@ static const struct skel_case discovery[] = {
 	{MLD_LISTENER_REPORT, BH_GOTO, "port_mld"}, {MLD2_LISTENER_REPORT, BH_GOTO, "port_mld"},
 	{MLD_LISTENER_REDUCTION, BH_GOTO, "port_mld"}, {MLD_LISTENER_QUERY, BH_GOTO, "deny_identity"},
 	{ND_ROUTER_SOLICIT, BH_GOTO, "deny_noise"},
+	{ICMP6_DST_UNREACH, BH_JUMP, "port_error6"}, {ICMP6_PACKET_TOO_BIG, BH_JUMP, "port_error6"},
+	{ICMP6_TIME_EXCEEDED, BH_JUMP, "port_error6"}, {ICMP6_PARAM_PROB, BH_JUMP, "port_error6"},
+};
+static const struct skel_case errors[] = {
+	{ICMP_DEST_UNREACH, 0, NULL}, {ICMP_SOURCE_QUENCH, 0, NULL}, {ICMP_REDIRECT, 0, NULL}, {ICMP_TIME_EXCEEDED, 0, NULL},
+	{ICMP_PARAMETERPROB, 0, NULL},
 };
 static const struct skel_case known_frames[] = {
 	{ETHERTYPE_IP, 0, NULL}, {ETHERTYPE_IPV6, 0, NULL}, {ETHERTYPE_ARP, 0, NULL},
@@ -97,7 +106,17 @@ static const struct skel_chain chains[] = {
 		RULE(IN("pin4", BH_IIFNAME, BH_ARP_SADDR_IP), ACCEPT),
 		RULE(IS(BH_ARP_OPERATION, ARPOP_REQUEST), IS(BH_ARP_SADDR_IP, 0), ACCEPT),
 		RULE(GOTO("deny_identity"))),
+	/* Who tells of an error quotes what it was sent; only who `forwards` for others quotes what was for others */
+	CHAIN("port_error4",
+		RULE(IN("pin4t", BH_IIFNAME, BH_TH_192_32), RETURN),
+		RULE(IN("routers", BH_IIFNAME), RETURN),
+		RULE(GOTO("deny_identity"))),
+	CHAIN("port_error6",
+		RULE(IN("pin6t", BH_IIFNAME, BH_TH_256_128), RETURN),
+		RULE(IN("routers", BH_IIFNAME), RETURN),
+		RULE(GOTO("deny_identity"))),
 	CHAIN("port_ip",
+		RULE(ONE_OF(BH_ICMP_TYPE, errors), JUMP("port_error4")),
 		RULE(IS(BH_UDP_SPORT, 67), GOTO("deny_identity")),
 		RULE(IN("pin4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
 		RULE(IN("via4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
@@ -145,9 +164,32 @@ static const struct skel_chain chains[] = {
 		RULE(IN("ports", BH_OIFNAME), GOTO("to_port")),
 		RULE(IN("ports", BH_IIFNAME), GOTO("to_unknown")),
 		RULE(ACCEPT)),
+	/* What this host sends or routes: the bridge sends what it does not know where by every port, and its memory of who is where may be wrong.
+	 * The inet table has judged the address, so it leaves by that address's port alone */
+	BASE("output", BH_HOOK_OUTPUT, -250,
+		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
+		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), ACCEPT),
+		RULE(NOT_IN("ports", BH_OIFNAME), GOTO("out_unknown")),
+		RULE(IN("pinm", BH_OIFNAME, BH_ETHER_DADDR), ACCEPT),
+		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_ARP), ACCEPT),
+		RULE(IS_GROUP, ACCEPT),
+		RULE(GOTO("deny_noise"))),
+	/* What a bridge keeps to itself, before it learns from it or hands it on */
+	BASE("input", BH_HOOK_INPUT, -250,
+		RULE(IS_LINK_LOCAL_GROUP, GOTO("to_group")),
+		RULE(ACCEPT)),
 };
 
 static const struct skel_chain by_bridge[] = {
+	CHAIN("out_unknown",
+		RULE(IN("exempt", BH_OBRNAME), ACCEPT),
+		RULE(IN("bridges", BH_OBRNAME), GOTO("deny_noise")),
+		RULE(ACCEPT)),
+	CHAIN("to_group",
+		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
+		RULE(IN("exempt", BH_IBRNAME), ACCEPT),
+		RULE(IN("bridges", BH_IBRNAME), GOTO("deny_unknown")),
+		RULE(ACCEPT)),
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
 		RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port")),
 		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
@@ -157,6 +199,18 @@ static const struct skel_chain by_bridge[] = {
 };
 
 static const struct skel_chain by_port[] = {
+	CHAIN("out_unknown",
+		RULE(IN("foreign", BH_OIFNAME), ACCEPT),
+		RULE(IN("owned_mac", BH_ETHER_DADDR), GOTO("deny_noise")),
+		RULE(IN("owned4", BH_IP_DADDR), GOTO("deny_noise")),
+		RULE(IN("owned6", BH_IP6_DADDR), GOTO("deny_noise")),
+		RULE(IN("nets4", BH_ARP_DADDR_IP), GOTO("deny_noise")),
+		RULE(ACCEPT)),
+	CHAIN("to_group",
+		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
+		RULE(IN("foreign", BH_IIFNAME), ACCEPT),
+		RULE(DEV(BH_IIFNAME, "veth*"), GOTO("deny_unknown")),
+		RULE(ACCEPT)),
 	CHAIN("from_unknown",
 		RULE(IN("owned_mac", BH_ETHER_SADDR), GOTO("deny_identity")),
 		RULE(IN("owned4", BH_IP_SADDR), GOTO("deny_identity")),

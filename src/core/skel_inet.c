@@ -10,6 +10,7 @@
 
 #include <bulkhead/place.h>
 
+#include <net/if_arp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
@@ -73,6 +74,7 @@ static const struct skel_set sets[] = {
 		.flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = 1000},
 	{.name = "nf_call4", .key = {BH_IIFNAME}},
 	{.name = "nf_call6", .key = {BH_IIFNAME}},
+	{.name = "learned", .key = {BH_IIFNAME}},
 	{.name = "token", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = TOKEN_MS},
 	{.name = "once", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = TOKEN_MS},
 	{.name = "crowd", .key = {BH_PRIORITY}, .flags = BH_SET_DYNAMIC | BH_SET_TIMEOUT, .size = 65535, .timeout_ms = CROWD_MS},
@@ -396,12 +398,33 @@ static const struct skel_chain judgement[] = {
 		RULE(GOTO("deny_unknown"))),
 	/* Errors follow the answer of their flow; redirects are lies */
 	CHAIN("related",
-		RULE(ONE_OF(BH_ICMP_TYPE, icmp_errors), RETURN),
-		RULE(ONE_OF(BH_ICMPV6_TYPE, icmp6_errors), RETURN),
+		RULE(ONE_OF(BH_ICMP_TYPE, icmp_errors), GOTO("error")),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, icmp6_errors), GOTO("error")),
 		RULE(ONE_OF(BH_L4PROTO, icmps), GOTO("deny_identity"))),
+	/* Conntrack has seen to it that such a flow is there and the error goes to one of its ends, not to who tells of it. A container's port lets
+	 * it tell only of what it was sent itself (the bridge table); nobody outside is on the way between two containers */
+	CHAIN("error",
+		RULE(SCRATCH(0)),
+		RULE(IS(BH_IIF, 0), RETURN),
+		RULE(DEV(BH_IIFNAME, "lo"), RETURN),
+		RULE(IN("exempt", BH_IIFNAME), GOTO("error_outside")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("error_inside")),
+		RULE(GOTO("error_outside"))),
+	CHAIN("error_inside",
+		RULE(FETCH("zone_of4", BH_IIFNAME, BH_IP_SADDR)),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(FETCH("via4", BH_IIFNAME, BH_IP_SADDR)),
+		RULE(FETCH("via6", BH_IIFNAME, BH_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
+	CHAIN("error_outside",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), FETCH("world4", BH_CT_ORIG_IP_SADDR)),
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), FETCH("world6", BH_CT_ORIG_IP6_SADDR)),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), FETCH("world4", BH_CT_REPLY_IP_SADDR)),
+		RULE(IS(BH_CT_DIRECTION, CT_REPLY), FETCH("world6", BH_CT_REPLY_IP6_SADDR)),
+		RULE(IS(BH_PRIORITY, BH_ID_CONTAINER_NETWORK), GOTO("deny_identity"))),
 	/* Conntrack keeps nothing of neighbour discovery; all else without an entry is closed */
 	CHAIN("no_flow",
-		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbours), GOTO("no_flow_nd")),
+		RULE(ONE_OF(BH_ICMPV6_TYPE, neighbours), IS(BH_IP6_HOPLIMIT, 255), GOTO("no_flow_nd")),	/* less was routed: RFC 4861, 7.1 */
 		RULE(ONE_OF(BH_ICMPV6_TYPE, multicasts), GOTO("deny_noise")),
 		RULE(GOTO("deny_invalid"))),
 	CHAIN("no_flow_nd",
@@ -431,7 +454,7 @@ static const struct skel_chain hooks[] = {
 		RULE(IN("bridges", BH_IIFNAME), GOTO("judge_stranger_reply")),
 		RULE(GOTO("forward_out"))),
 	CHAIN("judge_known",
-		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
+		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("judge")),
 		RULE(VMAP("from_zone", BH_PRIORITY)),
 		RULE(GOTO("deny_unknown"))),
 	/* Opened by none of the containers */
@@ -496,6 +519,7 @@ static const struct skel_chain hooks[] = {
 		RULE(ACCEPT)),
 	/* The host's own services are not ours, but nobody outside has a container's address */
 	CHAIN("input_outside",
+		RULE(IS(BH_IIFTYPE, ARPHRD_ETHER), IS_LINK_LOCAL_GROUP, GOTO("deny_identity")),	/* a bridge's port, not the bridge */
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), IN("published", BH_NFPROTO, BH_L4PROTO, BH_TH_DPORT), JUMP("published_here")),
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_in")),
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), ACCEPT),

@@ -249,7 +249,7 @@ static void log_plan(struct bh_manager *m, int priority, const char *event, cons
 
 bool bh_flags_undone(const struct bh_manager *m)
 {
-	static const char *const names[] = { "nf_call4", "nf_call6" };
+	static const char *const names[] = { "nf_call4", "nf_call6", "learned" };
 
 	for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++) {
 		const struct bh_set *set = m->round.wanted && m->seen.host ?
@@ -260,7 +260,7 @@ bool bh_flags_undone(const struct bh_manager *m)
 		bh_vec_foreach(e, &set->elems) {
 			const struct bh_link *l = bh_host_link_named(m->seen.host, (const char *)e->key);
 
-			if (l && !(i == 0 ? l->nf_call_iptables : l->nf_call_ip6tables))
+			if (l && (i == 2 ? l->learns_groups : !(i == 0 ? l->nf_call_iptables : l->nf_call_ip6tables)))
 				return true;
 		}
 	}
@@ -345,14 +345,20 @@ static int apply_flags(struct bh_manager *m, bool *ret_changed, struct bh_error 
 		return 0;
 	bh_vec_foreach(l, &m->seen.host->links) {
 		const struct bh_table *t = &m->round.wanted->tables[BH_FAMILY_INET];
-		const struct bh_set *four = bh_table_set(t, "nf_call4"), *six = bh_table_set(t, "nf_call6");
+		const struct bh_set *four = bh_table_set(t, "nf_call4"), *six = bh_table_set(t, "nf_call6"), *learned = bh_table_set(t, "learned");
 		uint8_t key[BH_KEY_MAX] = {0};
 		bool on4, on6;
-		int r;
+		int r = 0;
 
 		memcpy(key, l->name, sizeof(l->name));
 		on4 = four && bh_set_find(four, key);
 		on6 = six && bh_set_find(six, key);
+		if (l->learns_groups && learned && bh_set_find(learned, key)) {
+			r = m->tc->ops->bridge_learns(m->tc, l->name, false, err);
+			*ret_changed = true;
+		}
+		if (r < 0 && r != -ENODEV)
+			return r;
 		if ((!on4 || l->nf_call_iptables) && (!on6 || l->nf_call_ip6tables))
 			continue;
 		r = m->tc->ops->bridge_calls(m->tc, l->name, on4 || l->nf_call_iptables, on6 || l->nf_call_ip6tables, err);

@@ -78,10 +78,11 @@ static int flags_back(const struct bh_ruleset *seen, struct bh_tc *tc, struct bh
 {
 	const struct bh_set *four = bh_table_set(&seen->tables[BH_FAMILY_INET], "nf_call4");
 	const struct bh_set *six = bh_table_set(&seen->tables[BH_FAMILY_INET], "nf_call6");
+	const struct bh_set *learned = bh_table_set(&seen->tables[BH_FAMILY_INET], "learned");
 	_cleanup_(bh_host_freep) struct bh_host *host = NULL;
 	int r;
 
-	if (!(four && four->elems.n) && !(six && six->elems.n))
+	if (!(four && four->elems.n) && !(six && six->elems.n) && !(learned && learned->elems.n))
 		return 0;
 	r = tc->ops->host(tc, &host, err);
 	if (r < 0)
@@ -89,14 +90,15 @@ static int flags_back(const struct bh_ruleset *seen, struct bh_tc *tc, struct bh
 	bh_vec_foreach(l, &host->links) {
 		uint8_t key[BH_KEY_MAX] = {0};
 		bool off4, off6;
-		int k;
+		int k = 0;
 
 		memcpy(key, l->name, sizeof(l->name));
 		off4 = four && bh_set_find(four, key);
 		off6 = six && bh_set_find(six, key);
-		if (!off4 && !off6)
-			continue;
-		k = tc->ops->bridge_calls(tc, l->name, l->nf_call_iptables && !off4, l->nf_call_ip6tables && !off6, err);
+		if (off4 || off6)
+			k = tc->ops->bridge_calls(tc, l->name, l->nf_call_iptables && !off4, l->nf_call_ip6tables && !off6, err);
+		if (k == 0 && learned && bh_set_find(learned, key))
+			k = tc->ops->bridge_learns(tc, l->name, true, err);
 		if (k < 0 && k != -ENODEV && r == 0)
 			r = k;
 	}

@@ -179,6 +179,12 @@ int delinear_ct(struct delinear *d, const struct nft_expr *e)
 		e->tb[NFTA_CT_DIRECTION] ? nft_attr_u8(e->tb[NFTA_CT_DIRECTION]) : -1);
 }
 
+/* "@th,64,128": bytes that no protocol of nft's describes. */
+static bool is_raw(const struct nft_load *l)
+{
+	return l->source == NFT_FROM_PAYLOAD && l->desc == 0;
+}
+
 /* The field at OFFSET of at most LEN bytes; one whose protocol is known before one for any. */
 static enum bh_field payload_field(const struct delinear *d, uint32_t base, uint32_t offset, uint32_t len)
 {
@@ -191,9 +197,9 @@ static enum bh_field payload_field(const struct delinear *d, uint32_t base, uint
 		if (l->source != NFT_FROM_PAYLOAD || l->key != base || l->offset != offset || size > len ||
 			!load_possible(d, l))
 			continue;
-		if (size == len && f == BH_TH_64_128)
+		if (size == len && is_raw(l))
 			return f;
-		if (f == BH_TH_64_128)
+		if (is_raw(l))
 			continue;
 		if (found == BH_FIELD_NONE || l->l4)
 			found = f;
@@ -208,7 +214,7 @@ int delinear_payload(struct delinear *d, const struct nft_expr *e)
 	uint32_t len = nft_attr_u32(e->tb[NFTA_PAYLOAD_LEN]), left = len;
 	struct reg *r;
 
-	if (e->tb[NFTA_PAYLOAD_SREG] || (base == NFT_PAYLOAD_LL_HEADER && d->family != BH_FAMILY_BRIDGE) ||
+	if (e->tb[NFTA_PAYLOAD_SREG] || (base == NFT_PAYLOAD_LL_HEADER && d->family == BH_FAMILY_NETDEV) ||
 		len == 0 || len > sizeof(r->mask))
 		return delinear_foreign(d);
 	r = delinear_reg_fresh(d, nft_attr_u32(e->tb[NFTA_PAYLOAD_DREG]), len);

@@ -14,13 +14,15 @@
 /* "integer" says nothing of what is in it: which of our fields without a datatype of its own has this width? */
 static enum bh_field integer_field(size_t size, bool padded)
 {
-	for (enum bh_field f = BH_FIELD_NONE + 1; f < BH_FIELD_MAX; f++) {
+	enum bh_field found = BH_FIELD_NONE;
+
+	for (enum bh_field f = BH_FIELD_MAX - 1; f > BH_FIELD_NONE; f--) {
 		size_t own = bh_field_info(f)->size;
 
-		if (!bh_field_info(f)->type && (padded ? nft_padded(own) : own) == size)
-			return f;
+		if (!bh_field_info(f)->type && (own == size || (padded && nft_padded(own) == size && bh_field_info(found)->size != size)))
+			found = f;
 	}
-	return BH_FIELD_NONE;
+	return found;
 }
 
 /* The fields that the type's numbers stand for; those without a datatype of their own are told by their width. */

@@ -149,8 +149,8 @@ static int need(struct linear *l, enum bh_field f)
 		return linear_refuse(l, -EINVAL, "a field that does not exist");
 	if (load->source != NFT_FROM_PAYLOAD)
 		return 0;
-	if (load->key == NFT_PAYLOAD_LL_HEADER && l->c->family != BH_FAMILY_BRIDGE)
-		return linear_refuse(l, -EOPNOTSUPP, "link-layer fields are for the bridge family");
+	if (load->key == NFT_PAYLOAD_LL_HEADER && l->c->family == BH_FAMILY_NETDEV)	/* in the inet family behind a match on iiftype */
+		return linear_refuse(l, -EOPNOTSUPP, "link-layer fields are not for the netdev family");
 	/* nft would read it back as `udp dport` */
 	if ((f == BH_TH_SPORT || f == BH_TH_DPORT) && l->l4 == IPPROTO_UDP)
 		return linear_refuse(l, -EINVAL, "after a match on udp its ports are called udp sport and udp dport");

@@ -125,6 +125,16 @@ static int fake_bridge_calls(struct bh_tc *t, const char *bridge, bool ip, bool 
 	return bh_fail(err, -ENODEV, "there is no bridge %s", bridge);
 }
 
+static int fake_bridge_learns(struct bh_tc *t, const char *bridge, bool groups, struct bh_error *err)
+{
+	bh_vec_foreach(l, &fake_of(t)->host->links)
+		if (l->kind == BH_LINK_BRIDGE && strcmp(l->name, bridge) == 0) {
+			l->learns_groups = groups;
+			return 0;
+		}
+	return bh_fail(err, -ENODEV, "there is no bridge %s", bridge);
+}
+
 static int fake_nsid(struct bh_tc *t, pid_t pid)
 {
 	(void)t;
@@ -159,6 +169,7 @@ static const struct bh_tc_ops fake_ops = {
 	.observe = fake_observe,
 	.apply = fake_apply,
 	.bridge_calls = fake_bridge_calls,
+	.bridge_learns = fake_bridge_learns,
 	.nsid_of_pid = fake_nsid,
 	.route = fake_route,
 	.free = fake_free,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/net_namespace.h>
@@ -54,6 +55,17 @@ static bool flag_set(struct nlattr *a)
 	return a && nla_len(a) >= 1 && nla_get_u8(a) != 0;
 }
 
+/* Whether there is such an option, and it is off. */
+static bool option_clear(struct nlattr *a, enum br_boolopt_id option)
+{
+	struct br_boolopt_multi opt;
+
+	if (!a || nla_len(a) < (int)sizeof(opt))
+		return false;
+	memcpy(&opt, nla_data(a), sizeof(opt));
+	return (opt.optmask & 1u << option) && !(opt.optval & 1u << option);
+}
+
 static int parse_linkinfo(struct nlattr *attr, struct bh_link *l)
 {
 	struct nlattr *info[IFLA_INFO_MAX + 1], *br[IFLA_BR_MAX + 1];
@@ -72,6 +84,7 @@ static int parse_linkinfo(struct nlattr *attr, struct bh_link *l)
 		return -EBADMSG;
 	l->nf_call_iptables = flag_set(br[IFLA_BR_NF_CALL_IPTABLES]);
 	l->nf_call_ip6tables = flag_set(br[IFLA_BR_NF_CALL_IP6TABLES]);
+	l->learns_groups = option_clear(br[IFLA_BR_MULTI_BOOLOPT], BR_BOOLOPT_NO_LL_LEARN);
 	return 0;
 }
 

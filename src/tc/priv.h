@@ -35,6 +35,7 @@ int bh_tc_read_nsid(struct bh_nl *n, pid_t pid);
 
 /* bridge.c */
 int bh_tc_set_bridge_calls(struct bh_nl *n, const char *bridge, bool ip, bool ip6, struct bh_error *err);
+int bh_tc_set_bridge_learns(struct bh_nl *n, const char *bridge, bool groups, struct bh_error *err);
 
 /* route.c: see route in struct bh_tc_ops. */
 int bh_tc_read_route(struct bh_nl *n, const struct bh_addr *to);

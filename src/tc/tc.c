@@ -35,6 +35,11 @@ static int kernel_bridge_calls(struct bh_tc *t, const char *bridge, bool ip, boo
 	return bh_tc_set_bridge_calls(&kernel_of(t)->nl, bridge, ip, ip6, err);
 }
 
+static int kernel_bridge_learns(struct bh_tc *t, const char *bridge, bool groups, struct bh_error *err)
+{
+	return bh_tc_set_bridge_learns(&kernel_of(t)->nl, bridge, groups, err);
+}
+
 static int kernel_nsid(struct bh_tc *t, pid_t pid)
 {
 	return bh_tc_read_nsid(&kernel_of(t)->nl, pid);
@@ -57,6 +62,7 @@ static const struct bh_tc_ops kernel_ops = {
 	.observe = kernel_observe,
 	.apply = kernel_apply,
 	.bridge_calls = kernel_bridge_calls,
+	.bridge_learns = kernel_bridge_learns,
 	.nsid_of_pid = kernel_nsid,
 	.route = kernel_route,
 	.free = kernel_free,

@@ -110,6 +110,8 @@ class Drift(unittest.TestCase):
 
         def both():
             self.repaired("bridge flag (ip)", "ip", "link", "set", self.bridge, "type", "bridge", "nf_call_iptables", "0", deadline=POLLED)
+            self.repaired("bridge learns from its groups", "ip", "link", "set", self.bridge, "type", "bridge", "no_linklocal_learn", "0",
+                          deadline=POLLED)
             self.repaired("bridge flag (sysfs)", "sh", "-c", f"echo 0 > /sys/class/net/{self.bridge}/bridge/nf_call_ip6tables",
                           deadline=POLLED)
         sent, leaked, _, _ = self.flooded("flag", both)

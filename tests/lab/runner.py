@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds, runs every test program, counts its TAP cases, ends with `N passed, N failed`.
 
-A test program is what meson lists, and every executable tests/{netns,integration}/test_*.
+A test program is what meson lists, and every executable tests/{netns,integration,bypass}/test_*.
 It prints TAP (cmocka does with CMOCKA_MESSAGE_OUTPUT=TAP). One that dies, prints no
 case, fewer than it planned, or skips one, has failed.
 
@@ -28,7 +28,8 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / "build-test"
-ROOMS = ("unit", "golden", "lint", "netns", "integration")
+ROOMS = ("unit", "golden", "lint", "netns", "integration", "bypass")
+KERNEL_ROOMS = ("netns", "integration", "bypass", "kernels")
 CASE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
 ALONE = re.compile(r"^# alone: ", re.M)
@@ -76,7 +77,7 @@ class Program:
         takes, works = m.groups() if (m := TAKES.search(text)) else (0, None)
         self.takes = int(takes)
         self.share = int(works) / self.takes if works else 0.5    # of a processor
-        if room not in ("netns", "integration", "kernels") or not text:
+        if room not in KERNEL_ROOMS or not text:
             self.share = 1.0
         self.asan = not text or bool(NEEDS_ASAN.search(text))
 
@@ -129,7 +130,7 @@ def from_meson(directory):
 
 def from_tree(known):
     programs = []
-    for room in ("golden", "netns", "integration"):
+    for room in ("golden", "netns", "integration", "bypass"):
         for path in sorted((TOP / "tests" / room).glob("test_*")):
             if path.suffix not in (".py", ".sh", "") or not os.access(path, os.X_OK) or not path.is_file():
                 if path.suffix in (".py", ".sh"):
@@ -143,7 +144,7 @@ def from_tree(known):
 
 
 def run(program, totals, tier, prefix=()):
-    root = program.room in ("netns", "integration", "kernels")
+    root = program.room in KERNEL_ROOMS
     env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "BH_TIER": tier,
            "BH_BUILD": str(BUILD / "plain"), "BH_UNIT": str(BUILD / "asan"), "PYTHONDONTWRITEBYTECODE": "1",
            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",

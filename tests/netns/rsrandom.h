@@ -154,7 +154,7 @@ static inline enum bh_field rr_field(struct gen *g)
 		enum bh_field f = BH_FIELD_NONE + 1 + rnd(g->r, BH_FIELD_MAX - 1);
 		const struct nft_load *l = nft_field_load(f);
 
-		if (f == BH_IBRNAME || f == BH_CT_ORIG_PROTO_DST || (l->source == NFT_FROM_CT && g->family != BH_FAMILY_INET))
+		if (f == BH_IBRNAME || f == BH_OBRNAME || f == BH_IIFTYPE || f == BH_CT_ORIG_PROTO_DST || (l->source == NFT_FROM_CT && g->family != BH_FAMILY_INET))
 			continue;
 		if (l->source == NFT_FROM_PAYLOAD && l->key == NFT_PAYLOAD_LL_HEADER && g->family != BH_FAMILY_BRIDGE)
 			continue;

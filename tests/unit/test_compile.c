@@ -103,8 +103,8 @@ static void a_member_is_only_elements(void **state)
 static void every_ending_is_needed(void **state)
 {
 	static const char *const returns[] = {	/* below a jump: their end goes on behind it, to a denial or to the next step */
-		"answered_here", "answers_in", "answers_out", "deny", "deny_quarantine", "leg_ok", "leg_token", "second_leg", "second_leg_denied", "second_leg_known", "second_leg_open", "second_leg_take", "from_host",
-		"flowless_here", "judge_answer", "from_outside_orig", "from_outside_reply", "from_published", "from_via_orig", "from_via_reply", "from_world",
+		"answered_here", "answers_in", "answers_out", "deny", "deny_quarantine", "error", "error_inside", "error_outside", "leg_ok", "leg_token", "second_leg", "second_leg_denied", "second_leg_known", "second_leg_open", "second_leg_take", "from_host",
+		"flowless_here", "judge_answer", "port_error4", "port_error6", "from_outside_orig", "from_outside_reply", "from_published", "from_via_orig", "from_via_reply", "from_world",
 		"published_here", "related", "to_dns", "to_dns_port", "to_local", "to_orig", "to_outside_orig", "to_outside_reply", "to_published",
 		"to_reply", "to_via_orig", "to_via_reply", "to_world",
 	};
@@ -300,12 +300,21 @@ static void bridge_flags_are_remembered(void **state)
 
 	(void)state;
 	assert_int_equal(bh_table_set(inet(r), "nf_call4")->elems.n, 1);
+	assert_int_equal(bh_table_set(inet(r), "learned")->elems.n, 0);
 	bh_vec_foreach(l, &w.host->links)
+		l->learns_groups = l->kind == BH_LINK_BRIDGE;
+	bh_ruleset_free(bh_take(r));
+	r = world_compile(&w, &err);
+	assert_int_equal(bh_table_set(inet(r), "learned")->elems.n, 1);
+	bh_vec_foreach(l, &w.host->links) {
 		l->nf_call_iptables = l->nf_call_ip6tables = true;
+		l->learns_groups = false;
+	}
 	w.seen = bh_take(r);
 	r = world_compile(&w, &err);
 	assert_int_equal(bh_table_set(inet(r), "nf_call4")->elems.n, 1);
 	assert_int_equal(bh_table_set(inet(r), "nf_call6")->elems.n, 1);
+	assert_int_equal(bh_table_set(inet(r), "learned")->elems.n, 1);
 	w.only_skeleton = false;
 	bh_ruleset_free(r);
 	r = world_compile(&w, &err);

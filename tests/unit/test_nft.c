@@ -91,9 +91,9 @@ static void test_refused_rules(void **state)
 	rs_match(r, BH_L4PROTO, BH_EQ, "17", NULL);
 	rs_match(r, BH_TH_SPORT, BH_EQ, "1", NULL);
 	refused(rs, -EINVAL, "udp sport");
-	rs = one_rule(BH_FAMILY_INET, &r);
+	rs = one_rule(BH_FAMILY_NETDEV, &r);
 	rs_match(r, BH_ETHER_SADDR, BH_EQ, "02:00:00:00:00:01", NULL);
-	refused(rs, -EOPNOTSUPP, "bridge family");
+	refused(rs, -EOPNOTSUPP, "netdev family");
 	rs = one_rule(BH_FAMILY_INET, &r);
 	rs_match(r, BH_ARP_OPERATION, BH_EQ, "1", NULL);
 	refused(rs, -EOPNOTSUPP, "ARP");
