@@ -113,6 +113,8 @@ void bh_buf_put_safe(struct bh_buf *b, const char *s, size_t max)
 		uint32_t cp = 0;
 		size_t len = utf8_next(p + i, strnlen(s + i, 4), &cp);
 
+		if (len > n - i)	/* MAX cuts it */
+			break;
 		if (len == 0 || cp_is_active(cp)) {
 			len = len ? len : 1;
 			for (size_t k = 0; k < len; k++)

@@ -9,10 +9,16 @@
 
 struct rng {
 	uint64_t s;
+	const uint8_t *data;	/* what a fuzzer says comes first */
+	size_t n;
 };
 
 static inline uint32_t rnd(struct rng *r, uint32_t n)
 {
+	if (r->n > 0) {
+		r->n--;
+		return *r->data++ % n;
+	}
 	r->s ^= r->s << 13;
 	r->s ^= r->s >> 7;
 	r->s ^= r->s << 17;

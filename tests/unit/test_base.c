@@ -95,6 +95,7 @@ static void untrusted_text_is_escaped(void **state)
 		{"\xff\xc0\x80", "\\xff\\xc0\\x80", 64},
 		{"back\\slash", "back\\\\slash", 64},
 		{"longer than allowed", "longer...", 6},
+		{"caf\xc3\xa9", "caf...", 4},	/* not half a character, and not one more than allowed */
 	};
 
 	(void)state;
