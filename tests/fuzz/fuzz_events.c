@@ -212,18 +212,21 @@ static void answer_networks(struct bh_docker_model *m, const struct pending *p)
 static void answer_one(struct bh_docker_model *m, const struct pending *p)
 {
 	struct bh_docker_labels labels = {0};
-	struct bh_docker_inspect inspect = {.running = p->then.c[p->n].runs, .pid = p->then.c[p->n].runs ? 100 + (int)p->n : 0};
+	struct bh_docker_inspect inspect = {.posture = {.known = true, .privileged = p->n % 2 == 0}};
+	struct bh_image_facts facts = {0};
 	char text[120];
 
 	if (p->kind == IMAGE) {
 		snprintf(text, sizeof(text), "{\"Config\":{\"Labels\":{\"image\":\"%zu\"}}}", p->n);
-		need(bh_docker_decode_image(text, strlen(text), &labels) == 0);
+		need(bh_docker_decode_image(text, strlen(text), &labels, &facts) == 0);
 		snprintf(text, sizeof(text), "sha256:%064zu", p->n + 1);
-		need(bh_docker_model_set_image(m, text, &labels) == 0);
+		need(bh_docker_model_set_image(m, text, &labels, &facts) == 0);
+		bh_image_facts_clear(&facts);
 		bh_docker_labels_clear(&labels);
 	} else if (p->then.c[p->n].there) {
 		id_of('c', p->n, inspect.id);
 		need(bh_docker_model_inspected(m, p->seq, &inspect) == 0);
+		bh_posture_clear(&inspect.posture);
 	}
 }
 
@@ -309,16 +312,19 @@ static void deliver_event(struct life *l)
 	bh_buf_free(&b);
 	switch (e.kind) {
 	case BH_DOCKER_EVENT_START:
-		need(bh_docker_model_started(&l->m, l->seq, e.container) == 0);
+		need(bh_docker_model_started(&l->m, e.container) == 0);
 		break;
 	case BH_DOCKER_EVENT_DIE:
-		need(bh_docker_model_died(&l->m, l->seq, e.container) == 0);
+		need(bh_docker_model_died(&l->m, e.container) == 0);
 		break;
 	case BH_DOCKER_EVENT_CONNECT:
 		need(bh_docker_model_connected(&l->m, e.container, e.network) == 0);
 		break;
 	case BH_DOCKER_EVENT_DISCONNECT:
 		need(bh_docker_model_disconnected(&l->m, e.container, e.network) == 0);
+		break;
+	case BH_DOCKER_EVENT_CONFIGURED:
+		need(bh_docker_model_configured(&l->m, l->seq, e.container) == 0);
 		break;
 	case BH_DOCKER_EVENT_CONTAINER:
 		need(bh_docker_model_add_container(&l->m, e.container) != NULL);
@@ -417,7 +423,7 @@ static void list_all(struct bh_docker_model *m, uint64_t *seq, const struct trut
 		for (p.n = 0; p.n < (p.kind == NET ? NETWORKS : p.kind == IMAGE ? IMAGES : p.kind == INSPECT ? CONTAINERS : 1); p.n++) {
 			struct bh_docker_net *net;
 
-			if (p.kind == LOOK || (p.kind == INSPECT && !now->c[p.n].runs))
+			if (p.kind == LOOK)
 				continue;
 			id_of('n', p.n, id);
 			net = p.kind == NET ? bh_docker_model_network(m, id) : NULL;
