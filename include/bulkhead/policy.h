@@ -4,6 +4,7 @@
 #define BULKHEAD_POLICY_H
 
 #include <bulkhead/addr.h>
+#include <bulkhead/checks.h>
 #include <bulkhead/error.h>
 #include <bulkhead/mem.h>
 
@@ -207,6 +208,7 @@ struct bh_policy {
 	BH_VEC(struct bh_rule) allow;
 	BH_VEC(struct bh_rule) expect;
 	struct bh_access_config log;
+	struct bh_doctor_policy doctor;
 	unsigned retimed;		/* how often a rule for a time got another one: an element keeps the time that it was made with, so that
 					 * another time is another set */
 	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */

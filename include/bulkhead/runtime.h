@@ -4,6 +4,7 @@
 #ifndef BULKHEAD_RUNTIME_H
 #define BULKHEAD_RUNTIME_H
 
+#include <bulkhead/dockerd.h>
 #include <bulkhead/error.h>
 #include <bulkhead/inventory.h>
 
@@ -83,6 +84,10 @@ int bh_docker_resolvers(const char *socket, struct bh_addrs *ret);
  * container that cannot be inspected has a posture that is not known. 0; -ENOTCONN when nobody answers, with ERR saying why; -ETIMEDOUT,
  * -ENOMEM. */
 int bh_docker_look_once(const char *socket, unsigned timeout_ms, struct bh_inventory **ret, struct bh_error *err);
+
+/* How the Docker at SOCKET is set, blocking: what it says of itself, each answer within TIMEOUT_MS, its command line and its configuration file.
+ * That nobody answers, or a file cannot be read, is told in RET (zero before; bh_dockerd_clear()). 0 or -errno for this program's own failures. */
+int bh_dockerd_look(const char *socket, unsigned timeout_ms, struct bh_dockerd *ret, struct bh_error *err);
 
 /* A scripted runtime behind the same door, for tests: messages are those that the test pushes. */
 int bh_fake_runtime_new(bh_runtime_fn fn, void *userdata, struct bh_runtime **ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reading half of a scan: the runtime, links and addresses, others' rules, settings and sockets of this network namespace. */
+#include "guard.h"
 #include "scan.h"
 
 #include <bulkhead/nft.h>
@@ -57,28 +58,6 @@ static int add_listeners(struct bh_scan_input *in)
 	return 0;
 }
 
-/* Whether bulkhead decides here: its tables are there, and the file's mode is not audit. */
-static int guarded(bool *ret, struct bh_error *err)
-{
-	static const uint8_t file[BH_KEY_MAX];	/* zone 0 of `modes`: the file */
-	_cleanup_(bh_nft_freep) struct bh_nft *nft = NULL;
-	_cleanup_(bh_ruleset_freep) struct bh_ruleset *seen = NULL;
-	const struct bh_table *inet;
-	const struct bh_set *modes;
-	const struct bh_elem *e;
-	int r = bh_nft_new(&nft, err);
-
-	if (r == 0)
-		r = nft->ops->observe(nft, &seen, err);
-	if (r < 0)
-		return r;
-	inet = &seen->tables[BH_FAMILY_INET];
-	modes = bh_table_set(inet, "modes");
-	e = modes ? bh_set_find(modes, file) : NULL;
-	*ret = inet->present && !(inet->flags & BH_TABLE_DORMANT) && modes && !(e && e->verdict == BH_ACCEPT);
-	return 0;
-}
-
 int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 {
 	_cleanup_(bh_inventory_freep) struct bh_inventory *inventory = NULL;
@@ -86,6 +65,7 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 	_cleanup_(bh_host_freep) struct bh_host *host = NULL;
 	_cleanup_(bh_tc_freep) struct bh_tc *tc = NULL;
 	struct bh_scan_input in = {0};
+	enum bh_doctor_guard guard = BH_GUARD_NONE;
 	int r = bh_docker_look_once(socket, TIMEOUT_MS, &inventory, err);
 
 	if (r == 0)
@@ -95,8 +75,9 @@ int bh_scan_host(const char *socket, struct bh_scan **ret, struct bh_error *err)
 	if (r == 0)
 		r = bh_nft_foreign(&foreign, err);
 	if (r == 0)
-		r = guarded(&in.guarded, err);
+		r = bh_cli_guard(&guard, err);
 	if (r == 0) {
+		in.guarded = guard == BH_GUARD_ENFORCE;
 		in.inventory = inventory;
 		in.host = host;
 		in.foreign = foreign;

@@ -30,6 +30,7 @@ static const struct bh_verb VERBS[] = {
 	{ "lockdown", "", "no traffic for any container, at once", 0, 0, bh_verb_lockdown },
 	{ "unlock", "", "end a lockdown", 0, 0, bh_verb_unlock },
 	{ "export", "", "the rules that the kernel holds, as text for nft", 1u << BH_OPTION_NFT, 0, bh_verb_export },
+	{ "doctor", "", "is this host hardened: kernel, Docker, files, patches, firewalls", 1u << BH_OPTION_DOCKER | 1u << BH_OPTION_CONFIG | 1u << BH_OPTION_SKIP, 0, bh_verb_doctor },
 	{ "scan", "", "what stands open on this Docker host, with or without bulkhead", 1u << BH_OPTION_DOCKER, 0, bh_verb_scan },
 };
 
@@ -51,6 +52,7 @@ static const struct option OPTIONS[] = {
 	{ "format", required_argument, NULL, BH_OPTION_FORMAT },
 	{ "live", no_argument, NULL, BH_OPTION_LIVE },
 	{ "config", required_argument, NULL, BH_OPTION_CONFIG },
+	{ "skip", required_argument, NULL, BH_OPTION_SKIP },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -70,6 +72,7 @@ static const char *const OPTION_VALUES[BH_OPTION_MAX] = {
 	[BH_OPTION_FORMAT] = "dot|svg|json",
 	[BH_OPTION_LIVE] = NULL,
 	[BH_OPTION_CONFIG] = "FILE",
+	[BH_OPTION_SKIP] = "CHECK[,CHECK]",
 };
 
 static const char *option_name(enum bh_option o)

@@ -29,6 +29,7 @@ enum bh_option {
 	BH_OPTION_FORMAT,
 	BH_OPTION_LIVE,
 	BH_OPTION_CONFIG,
+	BH_OPTION_SKIP,
 	BH_OPTION_MAX,
 };
 
@@ -67,6 +68,7 @@ int bh_verb_unlock(struct bh_cli *cli);
 int bh_verb_export(struct bh_cli *cli);
 int bh_verb_test(struct bh_cli *cli);
 int bh_verb_scan(struct bh_cli *cli);
+int bh_verb_doctor(struct bh_cli *cli);
 int bh_verb_graph(struct bh_cli *cli);
 int bh_verb_top(struct bh_cli *cli);
 int bh_verb_explain(struct bh_cli *cli);

@@ -133,7 +133,7 @@ bool bh_cfg_port(struct bh_cfg *c, const struct bh_node *n, struct bh_port *ret)
 bool bh_cfg_prefix(struct bh_cfg *c, const struct bh_node *n, struct bh_prefix *ret);
 void bh_cfg_set(struct bh_cfg *c, char **dst, const char *s);	/* a copy; no memory is remembered */
 
-/* read.c: a document's tree into the policy. zone.c, rates.c, select.c, rule.c: parts of it. */
+/* read.c: a document's tree into the policy. zone.c, rates.c, select.c, rule.c, doctor.c: parts of it. */
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc);
 /* TARGET: a bool, set when the zones were read. */
 void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
@@ -142,6 +142,7 @@ void bh_cfg_host_bandwidth(struct bh_cfg *c, const struct bh_node *value);
 void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_zone *z);
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+void bh_cfg_doctor(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 /* log.c: and its inverse. */
 void bh_cfg_log(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

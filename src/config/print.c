@@ -193,6 +193,31 @@ static void put_zone(struct bh_buf *out, const struct bh_zone *z)
 	put_prefixes(out, "forwards", z->forwards.v, z->forwards.n);
 }
 
+static void put_checks(struct bh_buf *out, const char *name, const bool *marks)
+{
+	const char *sep = "[";
+
+	for (enum bh_check c = 0; c < BH_CHECK_MAX; c++)
+		if (marks[c]) {
+			if (*sep == '[')
+				bh_buf_printf(out, "  %s: ", name);
+			bh_buf_printf(out, "%s%s", sep, bh_checks[c].id);
+			sep = ", ";
+		}
+	bh_buf_puts(out, *sep == '[' ? "" : "]\n");
+}
+
+static void put_doctor(struct bh_buf *out, const struct bh_doctor_policy *d)
+{
+	bool any = false;
+
+	for (enum bh_check c = 0; c < BH_CHECK_MAX; c++)
+		any |= d->skip[c] || d->warn[c];
+	bh_buf_puts(out, any ? "\ndoctor:\n" : "");
+	put_checks(out, "skip", d->skip);
+	put_checks(out, "warn", d->warn);
+}
+
 int bh_config_print_with(const struct bh_policy *p, const char *zones, const char *rules, struct bh_buf *out)
 {
 	const struct bh_rates none = {0};
@@ -201,6 +226,7 @@ int bh_config_print_with(const struct bh_policy *p, const char *zones, const cha
 		p->deny == BH_DENY_DROP ? "drop" : "reject");
 	put_rates(out, "bandwidth", &p->host_rates, &none);
 	bh_cfg_put_log(out, &p->log);
+	put_doctor(out, &p->doctor);
 	bh_buf_puts(out, p->zones.n || zones ? "\nzones:\n" : "");
 	bh_vec_foreach(z, &p->zones)
 		put_zone(out, z);

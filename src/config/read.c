@@ -64,6 +64,7 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		{"allow", bh_cfg_allow, 0},
 		{"expect", bh_cfg_expect, 0},
 		{"log", bh_cfg_log, BH_KEY_MAIN},
+		{"doctor", bh_cfg_doctor, BH_KEY_MAIN},
 	};
 	struct bh_loc start = {.file = doc->file, .line = 1, .column = 1};
 	bool zones_read = false;

@@ -98,7 +98,7 @@ static int peer_of(const char *socket_path, pid_t *ret)
 }
 
 /* The command line of PID, when it is a dockerd. */
-static int dockerd_cmdline(pid_t pid, struct bh_buf *ret)
+static int cmdline_of(pid_t pid, struct bh_buf *ret)
 {
 	char path[64];
 	const char *base;
@@ -115,18 +115,18 @@ static int dockerd_cmdline(pid_t pid, struct bh_buf *ret)
 	return strcmp(base ? base + 1 : ret->s, "dockerd") == 0 ? 0 : -ESRCH;
 }
 
-static int find_cmdline(const char *socket_path, struct bh_buf *ret)
+int bh_dockerd_cmdline(const char *socket_path, struct bh_buf *ret)
 {
 	_cleanup_buf_ struct bh_buf text = {0};
 	pid_t pid = 0;
 	int r = peer_of(socket_path, &pid);
 
 	if (r == 0)
-		r = dockerd_cmdline(pid, ret);
-	if (r != -ESRCH)
+		r = cmdline_of(pid, ret);
+	if (r != -ESRCH && r != -EACCES)
 		return r;
 	r = bh_buf_read_file(&text, PID_FILE, 64);
-	return r < 0 ? r : dockerd_cmdline((pid_t)atoi(text.s ? text.s : "0"), ret);
+	return r < 0 ? r : cmdline_of((pid_t)atoi(text.s ? text.s : "0"), ret);
 }
 
 int bh_docker_resolvers(const char *socket_path, struct bh_addrs *ret)
@@ -134,7 +134,7 @@ int bh_docker_resolvers(const char *socket_path, struct bh_addrs *ret)
 	_cleanup_buf_ struct bh_buf cmdline = {0}, config = {0};
 	const char *path = DAEMON_JSON;
 	struct bh_addrs found = {0};
-	int r = find_cmdline(socket_path, &cmdline);
+	int r = bh_dockerd_cmdline(socket_path, &cmdline);
 
 	if (r == 0)
 		r = bh_docker_dns_cmdline(cmdline.s, cmdline.n, &found, &path);

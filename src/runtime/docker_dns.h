@@ -12,4 +12,7 @@ int bh_docker_dns_cmdline(const char *text, size_t n, struct bh_addrs *ret, cons
 /* daemon.json: adds those of "dns". 0, -ENOMEM, -EBADMSG. */
 int bh_docker_dns_config(const char *text, size_t n, struct bh_addrs *ret);
 
+/* The command line of the dockerd that listens at SOCKET. 0; -ESRCH when who it is cannot be seen; -errno. */
+int bh_dockerd_cmdline(const char *socket_path, struct bh_buf *ret);
+
 #endif

@@ -77,7 +77,7 @@ static bool rule_equal(const struct bh_rule *a, const struct bh_rule *b)
 
 bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
 {
-	return a->mode == b->mode && a->deny == b->deny && rates_equal(&a->host_rates, &b->host_rates) &&
+	return a->mode == b->mode && a->deny == b->deny && memcmp(&a->doctor, &b->doctor, sizeof(a->doctor)) == 0 && rates_equal(&a->host_rates, &b->host_rates) &&
 		bh_streq(a->log.file, b->log.file) && a->log.size == b->log.size && a->log.keep == b->log.keep && a->log.what == b->log.what &&
 		EACH(&a->zones, &b->zones, zone_equal) &&
 		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);

@@ -96,7 +96,8 @@ class Schema(unittest.TestCase):
                             ("why", "web1"), ("why", "stray1"), ("why", "api1"), ("explain", "web1", "api1", "tcp/80"),
                             ("explain", "web1", "db1", "tcp/80"), ("explain", "web1", "api1"), ("explain", "internet", "web1", "tcp/80"),
                             ("explain", "host", "203.0.113.1", "tcp/80"), ("plan",), ("plan", good), ("plan", bad), ("test", good), ("check", good), ("check", bad),
-                            ("scan", "--docker", self.host.lab.socket)):
+                            ("scan", "--docker", self.host.lab.socket),
+                            ("doctor", "--docker", self.host.lab.socket), ("doctor", "--docker", "/nowhere", "--skip", "auditd,mac")):
             with self.subTest(verb, args=args):
                 if (verb, *args) == ("plan", bad):
                     self.assertRaises(AssertionError, self.ask, verb, *args)    # said on stderr, with status 2

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers are those of the CIS Docker Benchmark 1.6. */
+#include <bulkhead/checks.h>
+
+#include <string.h>
+
+#define DAEMON_JSON "/etc/docker/daemon.json: "
+#define SYSCTL "/etc/sysctl.d/90-doctor.conf: "
+
+const struct bh_check_info bh_checks[BH_CHECK_MAX] = {
+	[BH_CHECK_NF_TABLES] = {"nf-tables", BH_GROUP_KERNEL, "All of bulkhead's rules are rules of nf_tables.",
+		"modprobe nf_tables, or a kernel with CONFIG_NF_TABLES_INET", "kernel: CONFIG_NF_TABLES_INET"},
+	[BH_CHECK_NFT_BRIDGE] = {"nft-bridge", BH_GROUP_KERNEL, "Without it the ports of bridges are known one by one, which is more to load and to keep.",
+		"modprobe nft_meta_bridge, or a kernel with CONFIG_NFT_BRIDGE_META", "kernel: CONFIG_NFT_BRIDGE_META"},
+	[BH_CHECK_NFT_PERSIST] = {"nft-persist", BH_GROUP_KERNEL,
+		"Without it anybody with CAP_NET_ADMIN can flush bulkhead's tables, which is noticed and repaired, not prevented.", "Linux 6.9 or newer",
+		"kernel: NFT_TABLE_F_PERSIST"},
+	[BH_CHECK_BR_NETFILTER] = {"br-netfilter", BH_GROUP_KERNEL, "Without it no rule sees what passes between two containers of one bridge.",
+		"modprobe br_netfilter; echo br_netfilter > /etc/modules-load.d/bulkhead.conf", "kernel: CONFIG_BRIDGE_NETFILTER"},
+	[BH_CHECK_IFB] = {"ifb", BH_GROUP_KERNEL, "Caps on what containers send are held on an IFB.", "modprobe ifb, or a kernel with CONFIG_IFB", "kernel: CONFIG_IFB"},
+	[BH_CHECK_HTB] = {"htb", BH_GROUP_KERNEL, "Caps are classes of HTB.", "modprobe sch_htb, or a kernel with CONFIG_NET_SCH_HTB", "kernel: CONFIG_NET_SCH_HTB"},
+	[BH_CHECK_FQ_CODEL] = {"fq-codel", BH_GROUP_KERNEL, "Without it a capped container's flows wait in one short queue, and one of them can starve the others.",
+		"modprobe sch_fq_codel, or a kernel with CONFIG_NET_SCH_FQ_CODEL", "kernel: CONFIG_NET_SCH_FQ_CODEL"},
+
+	[BH_CHECK_IP_FORWARD] = {"ip-forward", BH_GROUP_NETWORK, "Containers on bridges reach nobody beyond this host without it.", SYSCTL "net.ipv4.ip_forward = 1",
+		"kernel: ip-sysctl, ip_forward"},
+	[BH_CHECK_RP_FILTER] = {"rp-filter", BH_GROUP_NETWORK,
+		"Packets with a forged source come in by an interface that the source cannot be behind, and are taken for a neighbour's.",
+		SYSCTL "net.ipv4.conf.all.rp_filter = 2", "kernel: ip-sysctl, rp_filter (RFC 3704)"},
+	[BH_CHECK_ACCEPT_RA] = {"accept-ra", BH_GROUP_NETWORK, "A container that advertises itself as a router takes this host's IPv6 traffic.",
+		"sysctl -w net.ipv6.conf.BRIDGE.accept_ra=0", "kernel: ip-sysctl, accept_ra"},
+	[BH_CHECK_ACCEPT_REDIRECTS] = {"accept-redirects", BH_GROUP_NETWORK, "Who forges an ICMP redirect changes where this host sends packets.",
+		SYSCTL "net.ipv4.conf.all.accept_redirects = 0 (also default, also net.ipv6)", "kernel: ip-sysctl, accept_redirects"},
+	[BH_CHECK_SEND_REDIRECTS] = {"send-redirects", BH_GROUP_NETWORK, "A host that forwards for containers tells them of ways around it.",
+		SYSCTL "net.ipv4.conf.all.send_redirects = 0 (also default)", "kernel: ip-sysctl, send_redirects"},
+	[BH_CHECK_SOURCE_ROUTE] = {"source-route", BH_GROUP_NETWORK, "A sender chooses the way of its packets, around rules that look at another.",
+		SYSCTL "net.ipv4.conf.all.accept_source_route = 0 (also default, also net.ipv6)", "kernel: ip-sysctl, accept_source_route"},
+	[BH_CHECK_ROUTE_LOCALNET] = {"route-localnet", BH_GROUP_NETWORK, "Who is on that link reaches services of this host that listen on 127.0.0.1 alone.",
+		"sysctl -w net.ipv4.conf.LINK.route_localnet=0", "kernel: ip-sysctl, route_localnet (CVE-2020-8558)"},
+	[BH_CHECK_TCP_SYNCOOKIES] = {"tcp-syncookies", BH_GROUP_NETWORK, "A flood of SYNs from one container or from outside fills the queue of every service of this host.",
+		SYSCTL "net.ipv4.tcp_syncookies = 1", "kernel: ip-sysctl, tcp_syncookies"},
+	[BH_CHECK_CONNTRACK_MAX] = {"conntrack-max", BH_GROUP_NETWORK, "When the table is full, new connections of all containers are dropped.",
+		SYSCTL "net.netfilter.nf_conntrack_max = 262144; connections.max in bulkhead.yaml", "kernel: nf_conntrack-sysctl, nf_conntrack_max"},
+	[BH_CHECK_CONNTRACK_LOOSE] = {"conntrack-loose", BH_GROUP_NETWORK,
+		"A connection is picked up in the middle, with who is seen first as its opener: a reply may pass for a new connection.",
+		SYSCTL "net.netfilter.nf_conntrack_tcp_loose = 0", "kernel: nf_conntrack-sysctl, nf_conntrack_tcp_loose"},
+	[BH_CHECK_CONNTRACK_LIBERAL] = {"conntrack-liberal", BH_GROUP_NETWORK, "Segments outside of a connection's window count as belonging to it.",
+		SYSCTL "net.netfilter.nf_conntrack_tcp_be_liberal = 0", "kernel: nf_conntrack-sysctl, nf_conntrack_tcp_be_liberal"},
+	[BH_CHECK_CONNTRACK_HELPER] = {"conntrack-helper", BH_GROUP_NETWORK, "Helpers that nobody asked for open ports that a container writes into its packets.",
+		SYSCTL "net.netfilter.nf_conntrack_helper = 0", "kernel: nf_conntrack-sysctl, nf_conntrack_helper (removed in 6.0)"},
+
+	[BH_CHECK_KPTR_RESTRICT] = {"kptr-restrict", BH_GROUP_HOST, "The kernel's addresses are half of an exploit that gets out of a container.",
+		SYSCTL "kernel.kptr_restrict = 1", "kernel: sysctl/kernel, kptr_restrict"},
+	[BH_CHECK_DMESG_RESTRICT] = {"dmesg-restrict", BH_GROUP_HOST, "The kernel's log, which any container can read, tells addresses and what the host does.",
+		SYSCTL "kernel.dmesg_restrict = 1", "kernel: sysctl/kernel, dmesg_restrict"},
+	[BH_CHECK_UNPRIVILEGED_USERNS] = {"unprivileged-userns", BH_GROUP_HOST,
+		"Anybody who makes a user namespace reaches kernel code that is root's otherwise, nf_tables among it. Rootless runtimes need it.",
+		SYSCTL "kernel.unprivileged_userns_clone = 0 (Debian), or user.max_user_namespaces = 0", "kernel: sysctl/user, max_user_namespaces"},
+	[BH_CHECK_UNPRIVILEGED_BPF] = {"unprivileged-bpf", BH_GROUP_HOST, "Programs of anybody run in the kernel.", SYSCTL "kernel.unprivileged_bpf_disabled = 1",
+		"kernel: sysctl/kernel, unprivileged_bpf_disabled"},
+	[BH_CHECK_PTRACE_SCOPE] = {"ptrace-scope", BH_GROUP_HOST, "A process reads and changes every other one of its user, in a container too.",
+		SYSCTL "kernel.yama.ptrace_scope = 1", "kernel: LSM/Yama, ptrace_scope"},
+	[BH_CHECK_PERF_PARANOID] = {"perf-paranoid", BH_GROUP_HOST, "Anybody may watch the kernel with perf events.", SYSCTL "kernel.perf_event_paranoid = 2",
+		"kernel: sysctl/kernel, perf_event_paranoid"},
+	[BH_CHECK_ASLR] = {"aslr", BH_GROUP_HOST, "Where programs lie in memory can be known beforehand.", SYSCTL "kernel.randomize_va_space = 2",
+		"kernel: sysctl/kernel, randomize_va_space"},
+	[BH_CHECK_PROTECTED_LINKS] = {"protected-links", BH_GROUP_HOST, "Links in /tmp and in volumes lead privileged programs to others' files.",
+		SYSCTL "fs.protected_symlinks = 1, fs.protected_hardlinks = 1", "kernel: sysctl/fs, protected_symlinks, protected_hardlinks"},
+	[BH_CHECK_SUID_DUMPABLE] = {"suid-dumpable", BH_GROUP_HOST, "A crash of a setuid program leaves its memory in a file for who ran it.",
+		SYSCTL "fs.suid_dumpable = 0", "kernel: sysctl/fs, suid_dumpable"},
+
+	[BH_CHECK_DOCKER_ICC] = {"docker-icc", BH_GROUP_DOCKER, "All containers of the default bridge reach each other while bulkhead does not enforce.",
+		DAEMON_JSON "\"icc\": false", "CIS Docker 2.2"},
+	[BH_CHECK_DOCKER_USERNS] = {"docker-userns", BH_GROUP_DOCKER, "Root in a container is root on this host, should it get out.",
+		DAEMON_JSON "\"userns-remap\": \"default\"", "CIS Docker 2.9"},
+	[BH_CHECK_DOCKER_NO_NEW_PRIVILEGES] = {"docker-no-new-privileges", BH_GROUP_DOCKER, "A setuid program in a container gives its user more than the container was started with.",
+		DAEMON_JSON "\"no-new-privileges\": true", "CIS Docker 2.14"},
+	[BH_CHECK_DOCKER_SECCOMP] = {"docker-seccomp", BH_GROUP_DOCKER, "Containers may make every system call there is.",
+		DAEMON_JSON "no \"seccomp-profile\": \"unconfined\"; a kernel with CONFIG_SECCOMP_FILTER", "CIS Docker 2.17, 5.22"},
+	[BH_CHECK_DOCKER_MAC] = {"docker-mac", BH_GROUP_DOCKER, "Nothing but file modes and capabilities stands between a container and /proc, /sys and the host's files.",
+		"AppArmor in the kernel, or " DAEMON_JSON "\"selinux-enabled\": true", "CIS Docker 5.2, 5.3"},
+	[BH_CHECK_DOCKER_TCP] = {"docker-tcp", BH_GROUP_DOCKER, "Who reaches that port is root on this host.",
+		DAEMON_JSON "no tcp:// in \"hosts\"; or \"tlsverify\": true with tlscacert, tlscert, tlskey", "CIS Docker 2.7"},
+	[BH_CHECK_DOCKER_INSECURE_REGISTRIES] = {"docker-insecure-registries", BH_GROUP_DOCKER, "Who is between this host and that registry chooses what runs here.",
+		DAEMON_JSON "no \"insecure-registries\"", "CIS Docker 2.5"},
+	[BH_CHECK_DOCKER_AUTHORIZATION] = {"docker-authorization", BH_GROUP_DOCKER, "Who may use Docker's socket may do everything.",
+		DAEMON_JSON "\"authorization-plugins\": [\"PLUGIN\"]", "CIS Docker 2.12"},
+	[BH_CHECK_DOCKER_GROUP] = {"docker-group", BH_GROUP_DOCKER, "Each of them is root on this host: a container may mount /.", "gpasswd -d USER docker", "CIS Docker 1.1.2"},
+	[BH_CHECK_DOCKER_ROOTLESS] = {"docker-rootless", BH_GROUP_DOCKER, "A rootless daemon's networks are in a namespace of its own, where bulkhead enforces nothing.",
+		"a rootful Docker with userns-remap, for containers that bulkhead is to segment", "docs.docker.com: engine/security/rootless (CIS Docker 2.1 weighs it)"},
+	[BH_CHECK_DOCKER_IPTABLES] = {"docker-iptables", BH_GROUP_DOCKER, "Docker masquerades and publishes nothing, and isolates no network from another.",
+		DAEMON_JSON "no \"iptables\": false", "CIS Docker 2.4"},
+	[BH_CHECK_DOCKER_USERLAND_PROXY] = {"docker-userland-proxy", BH_GROUP_DOCKER, "docker-proxy hides from a container who connects to it, and is one process more a port.",
+		DAEMON_JSON "\"userland-proxy\": false", "CIS Docker 2.16"},
+	[BH_CHECK_DOCKER_LIVE_RESTORE] = {"docker-live-restore", BH_GROUP_DOCKER, "An update of Docker stops every container, so that it is put off.",
+		DAEMON_JSON "\"live-restore\": true", "CIS Docker 2.15"},
+	[BH_CHECK_DOCKER_LOGGING] = {"docker-logging", BH_GROUP_DOCKER, "What containers did is not told, or fills the disk, or is lost with this host.",
+		DAEMON_JSON "\"log-driver\": \"journald\", or \"log-opts\": {\"max-size\": \"10m\"}", "CIS Docker 2.13"},
+	[BH_CHECK_DOCKER_LOG_LEVEL] = {"docker-log-level", BH_GROUP_DOCKER, "The daemon's log does not tell what it should, or drowns it.",
+		DAEMON_JSON "\"log-level\": \"info\", no \"debug\": true", "CIS Docker 2.3"},
+	[BH_CHECK_DOCKER_ULIMITS] = {"docker-ulimits", BH_GROUP_DOCKER, "A container takes as many descriptors and processes as the daemon may.",
+		DAEMON_JSON "\"default-ulimits\": {\"nofile\": {\"Name\": \"nofile\", \"Soft\": 1024, \"Hard\": 4096}}", "CIS Docker 2.8"},
+	[BH_CHECK_DOCKER_LIMITS] = {"docker-limits", BH_GROUP_DOCKER, "Limits that a container was given do not hold.", "a kernel with the cgroup controllers memory, pids and cpu",
+		"docs.docker.com: engine/containers/resource_constraints"},
+	[BH_CHECK_DOCKER_STORAGE] = {"docker-storage", BH_GROUP_DOCKER, "That driver is not maintained any more.", DAEMON_JSON "\"storage-driver\": \"overlay2\"", "CIS Docker 2.6"},
+	[BH_CHECK_DOCKER_PARTITION] = {"docker-partition", BH_GROUP_DOCKER, "Images and containers that fill the disk stop the host with them.",
+		"a file system of its own for Docker's root folder", "CIS Docker 1.1.1"},
+	[BH_CHECK_DOCKER_EXPERIMENTAL] = {"docker-experimental", BH_GROUP_DOCKER, "Features that are not finished run in production.", DAEMON_JSON "no \"experimental\": true",
+		"CIS Docker 2.18"},
+	[BH_CHECK_DOCKER_CONTENT_TRUST] = {"docker-content-trust", BH_GROUP_DOCKER, "docker pull takes images that nobody has signed; where cosign or notation verify, skip this.",
+		"/etc/environment: DOCKER_CONTENT_TRUST=1", "CIS Docker 4.5"},
+	[BH_CHECK_DOCKER_VERSION] = {"docker-version", BH_GROUP_DOCKER,
+		"Before 28 containers are reached at their own addresses past what is published, where bulkhead does not enforce; before 20.10 bulkhead cannot follow it.",
+		"Docker 28 or newer", "CIS Docker 1.2.2; docs.docker.com: engine/release-notes/28"},
+
+	[BH_CHECK_DOCKER_SOCKET] = {"docker-socket", BH_GROUP_FILES, "Who may write to Docker's socket is root on this host.", "chown root:docker and chmod 660 the socket",
+		"CIS Docker 3.15, 3.16"},
+	[BH_CHECK_CONTAINERD_SOCKET] = {"containerd-socket", BH_GROUP_FILES, "Who may write to containerd's socket is root on this host, and no rule of Docker's asks.",
+		"chown root:root and chmod 660 the socket", "CIS Docker 3.23, 3.24"},
+	[BH_CHECK_DOCKER_CONFIG] = {"docker-config", BH_GROUP_FILES, "Who writes Docker's configuration is root at its next start.",
+		"chown root:root /etc/docker/daemon.json; chmod 644 /etc/docker/daemon.json", "CIS Docker 3.5, 3.6, 3.17 to 3.22"},
+	[BH_CHECK_DOCKER_CERTS] = {"docker-certs", BH_GROUP_FILES, "Who writes a certificate chooses which registry or client is believed.", "chown root:root and chmod 444 the certificates",
+		"CIS Docker 3.7 to 3.12"},
+	[BH_CHECK_DOCKER_KEY] = {"docker-key", BH_GROUP_FILES, "Who reads the daemon's key can pass for it.", "chown root:root and chmod 400 the key", "CIS Docker 3.13, 3.14"},
+	[BH_CHECK_DOCKER_UNITS] = {"docker-units", BH_GROUP_FILES, "Who writes a unit that runs as root is root.", "chown root:root and chmod 644 the unit", "CIS Docker 3.1 to 3.4"},
+	[BH_CHECK_DOCKER_DATA] = {"docker-data", BH_GROUP_FILES, "Volumes and files of containers, setuid ones among them, lie open to every user.", "chmod 710 Docker's root folder",
+		"Docker: 0710 since 20.10.9 (CVE-2021-41091)"},
+	[BH_CHECK_BULKHEAD_CONFIG] = {"bulkhead-config", BH_GROUP_FILES, "bulkheadd refuses a file that others than root can write: who writes it opens what he likes.",
+		"chown root:root /etc/bulkhead/bulkhead.yaml; chmod 644 /etc/bulkhead/bulkhead.yaml", "bulkhead.yaml(5)"},
+	[BH_CHECK_BULKHEAD_STATE] = {"bulkhead-state", BH_GROUP_FILES, "The last good configuration is kept there, and loaded when the file is broken.",
+		"chown root:root /var/lib/bulkhead; chmod 700 /var/lib/bulkhead", "bulkheadd(8)"},
+	[BH_CHECK_BULKHEAD_SOCKET] = {"bulkhead-socket", BH_GROUP_FILES, "Who may connect to it learns who talks to whom.", "systemctl restart bulkheadd", "bulkheadd(8)"},
+	[BH_CHECK_BULKHEAD_VALID] = {"bulkhead-valid", BH_GROUP_FILES, "At its next start bulkheadd uses the last good configuration, or none.", "bulkhead check", "bulkhead.yaml(5)"},
+
+	[BH_CHECK_SECURITY_UPDATES] = {"security-updates", BH_GROUP_PATCHES, "Holes that are known and mended elsewhere are open here.", "apt-get upgrade", "CIS Docker 1.2.1"},
+	[BH_CHECK_PACKAGE_LISTS] = {"package-lists", BH_GROUP_PATCHES, "This host does not know which updates there are.", "apt-get update", "apt-get(8)"},
+	[BH_CHECK_AUTOMATIC_UPDATES] = {"automatic-updates", BH_GROUP_PATCHES, "Updates wait for somebody who thinks of them.", "apt-get install unattended-upgrades",
+		"wiki.debian.org/UnattendedUpgrades"},
+	[BH_CHECK_REBOOT_REQUIRED] = {"reboot-required", BH_GROUP_PATCHES, "What was updated still runs as it was.", "reboot", "Debian policy: /run/reboot-required"},
+	[BH_CHECK_KERNEL_RUNNING] = {"kernel-running", BH_GROUP_PATCHES, "Containers share the kernel that runs, not the one that is installed.", "reboot", "CIS Docker 1.2.1"},
+	[BH_CHECK_CPU_MITIGATIONS] = {"cpu-mitigations", BH_GROUP_PATCHES, "A container reads memory of others and of the host through the processor.",
+		"no mitigations=off on the kernel's command line; the microcode package of the processor", "kernel: admin-guide/hw-vuln"},
+
+	[BH_CHECK_MAC] = {"mac", BH_GROUP_MONITORING, "Nothing confines programs of root, dockerd and bulkheadd among them.", "apparmor=1 security=apparmor on the kernel's command line, or SELinux enforcing",
+		"kernel: admin-guide/LSM"},
+	[BH_CHECK_AUDITD] = {"auditd", BH_GROUP_MONITORING, "Nobody can tell afterwards who did what as root.", "apt-get install auditd; systemctl enable --now auditd", "CIS Docker 1.1.3"},
+	[BH_CHECK_AUDIT_DOCKER] = {"audit-docker", BH_GROUP_MONITORING, "Changes to Docker's programs and configuration leave no trace.",
+		"/etc/audit/rules.d/docker.rules: -w /etc/docker -k docker, a line for each of them", "CIS Docker 1.1.3 to 1.1.18"},
+	[BH_CHECK_TIME_SYNC] = {"time-sync", BH_GROUP_MONITORING, "Logs of this host cannot be laid beside others', and certificates are judged by a wrong clock.",
+		"systemctl enable --now systemd-timesyncd", "adjtimex(2), STA_UNSYNC"},
+
+	[BH_CHECK_BULKHEAD_ENFORCES] = {"bulkhead-enforces", BH_GROUP_FIREWALL, "Nothing is denied between containers.", "/etc/bulkhead/bulkhead.yaml: mode: enforce; systemctl start bulkheadd",
+		"bulkheadd(8)"},
+	[BH_CHECK_HOST_FIREWALL] = {"host-firewall", BH_GROUP_FIREWALL, "Nobody guards this host's own ports from outside: bulkhead decides about containers alone.",
+		"ufw, firewalld or nftables.service with rules at input", "CIS Docker 1.2.1"},
+	[BH_CHECK_FORWARD_POLICY] = {"forward-policy", BH_GROUP_FIREWALL, "This host forwards between its other networks for anybody, which bulkhead does not touch.",
+		"iptables -P FORWARD DROP; ip6tables -P FORWARD DROP", "docs.docker.com: engine/network/packet-filtering-firewalls"},
+	[BH_CHECK_FIREWALL_RIVALS] = {"firewall-rivals", BH_GROUP_FIREWALL, "Each loads rules without knowing of the other: what holds depends on who was last.", "systemctl disable --now all but one of them",
+		"wiki.debian.org/nftables"},
+	[BH_CHECK_NFTABLES_FLUSH] = {"nftables-flush", BH_GROUP_FIREWALL, "Each restart of nftables.service deletes Docker's rules, and bulkhead's where the kernel does not guard them.",
+		"/etc/nftables.conf: flush table inet filter, in place of flush ruleset", "nft(8), flush ruleset"},
+	[BH_CHECK_IPTABLES_LEGACY] = {"iptables-legacy", BH_GROUP_FIREWALL, "Rules of iptables-legacy stand beside those of nf_tables, and neither tool shows the other's.",
+		"update-alternatives --set iptables /usr/sbin/iptables-nft", "wiki.debian.org/nftables"},
+};
+
+const char *bh_check_group_name(enum bh_check_group g)
+{
+	static const char *const names[BH_GROUP_MAX] = {
+		[BH_GROUP_KERNEL] = "kernel", [BH_GROUP_NETWORK] = "network", [BH_GROUP_HOST] = "host", [BH_GROUP_DOCKER] = "docker",
+		[BH_GROUP_FILES] = "files", [BH_GROUP_PATCHES] = "patches", [BH_GROUP_MONITORING] = "monitoring", [BH_GROUP_FIREWALL] = "firewall",
+	};
+
+	return names[g];
+}
+
+enum bh_check bh_check_find(const char *id, size_t n)
+{
+	enum bh_check c = 0;
+
+	while (c < BH_CHECK_MAX && (strlen(bh_checks[c].id) != n || memcmp(bh_checks[c].id, id, n) != 0))
+		c++;
+	return c;
+}
