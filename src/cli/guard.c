@@ -23,6 +23,6 @@ int bh_cli_guard(enum bh_doctor_guard *ret, struct bh_error *err)
 	if (!inet->present || (inet->flags & BH_TABLE_DORMANT) || !modes)
 		*ret = BH_GUARD_NONE;
 	else
-		*ret = e && e->verdict == BH_ACCEPT ? BH_GUARD_AUDIT : BH_GUARD_ENFORCE;
+		*ret = e ? BH_GUARD_AUDIT : BH_GUARD_ENFORCE;
 	return 0;
 }

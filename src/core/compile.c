@@ -21,7 +21,7 @@ static int modes_file(struct compiler *c)
 
 	if (c->in->policy->mode != BH_MODE_AUDIT)
 		return 0;
-	r = put_verdict(c->inet, "modes", &file, BH_ACCEPT, NULL);
+	r = put_verdict(c->inet, "modes", &file, BH_GOTO, "passed");
 	return r < 0 ? r : put_verdict(c->bridge, "modes", &file, BH_ACCEPT, NULL);
 }
 
@@ -33,6 +33,8 @@ static int compile(struct compiler *c)
 	};
 	int r = skel_inet_add(c->inet, c->in->policy->deny == BH_DENY_REJECT);
 
+	if (r == 0)
+		r = skel_passed_add(c->inet, limits_any(c->in->policy));
 	if (r == 0)
 		r = skel_bridge_add(c->bridge, c->in->features->bridge_ibrname);
 	if (r == 0)

@@ -32,6 +32,14 @@ static bool limits_of(const struct compiler *c, const struct bh_zone_inst *i, st
 	return true;
 }
 
+bool limits_any(const struct bh_policy *p)
+{
+	bh_vec_foreach(z, &p->zones)
+		if (bh_zone_is_limited(p, z))
+			return true;
+	return false;
+}
+
 static void name_rate(const struct limits *l, const char *prefix, char ret[BH_NAME])
 {
 	snprintf(ret, BH_NAME, "%s_%" PRIu64 "%c", prefix, l->rate, l->per_minute ? 'm' : 's');

@@ -46,19 +46,22 @@ static int in_zone(struct bh_set *s, const struct key *k, uint32_t zone)
 static int addr_put(const struct member_sets *s, const struct bh_attachment *at, const struct bh_addr *a, uint32_t zone)
 {
 	bool six = a->family != 4;
-	struct key in_bridge = {0}, pin = {0};
+	struct key in_bridge = {0}, pin = {0}, target = {0};
 	int r;
 
 	key_dev(&in_bridge, at->bridge);
 	key_addr(&in_bridge, a);
 	key_dev(&pin, at->port);
+	key_mac(&pin, &at->endpoint->mac);
 	key_addr(&pin, a);
+	key_dev(&target, at->port);
+	key_addr(&target, a);
 	r = in_zone(s->zone_of[six], &in_bridge, zone);
 	if (r == 0)
 		r = in(s->drops[six], &in_bridge);
 	if (r == 0)
 		r = in(s->pin[six], &pin);
-	return r == 0 ? in(s->pint[six], &pin) : r;
+	return r == 0 ? in(s->pint[six], &target) : r;
 }
 
 static int port_put(const struct member_sets *s, const struct bh_attachment *at)

@@ -118,6 +118,7 @@ int members_frame(const struct bh_ruleset *of, const struct bh_features *f, stru
 
 /* compile_limit.c */
 int limits_compile(struct compiler *c);
+bool limits_any(const struct bh_policy *p);	/* whether any zone has one that is in force */
 /* By which the connections of a member are counted; 0 when they are not. */
 uint32_t limits_number(const struct compiler *c, const struct bh_member *m);
 

@@ -21,15 +21,15 @@ enum {
 };
 
 static const struct skel_set maps[MAP_MAX] = {
-	{.name = "ports", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
-	{.name = "ranges", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT,
+	{.name = "ports", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .flags = BH_SET_COUNTER},
+	{.name = "ranges", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT},
 		.flags = BH_SET_COUNTER | BH_SET_INTERVAL},
-	{.name = "protos", .key = {BH_PRIORITY, BH_L4PROTO}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
-	{.name = "all", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER},
+	{.name = "protos", .key = {BH_PRIORITY, BH_L4PROTO}, .flags = BH_SET_COUNTER},
+	{.name = "all", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER},
 	{.name = "legs", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER},
-	{.name = "ports_t", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
-	{.name = "protos_t", .key = {BH_PRIORITY, BH_L4PROTO}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
-	{.name = "all_t", .key = {BH_PRIORITY}, .data = BH_DATA_VERDICT, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "ports_t", .key = {BH_PRIORITY, BH_L4PROTO, BH_TH_DPORT}, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "protos_t", .key = {BH_PRIORITY, BH_L4PROTO}, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
+	{.name = "all_t", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
 	{.name = "legs_t", .key = {BH_PRIORITY}, .flags = BH_SET_COUNTER | BH_SET_TIMEOUT},
 };
 
@@ -66,8 +66,6 @@ static int allow(struct bh_set *map, const struct key *k, uint64_t for_ms)
 
 	if (!e)
 		return -ENOMEM;
-	if (map->data == BH_DATA_VERDICT)
-		e->verdict = BH_ACCEPT;
 	e->timeout_ms = for_ms;
 	return 0;
 }
@@ -117,7 +115,6 @@ static int allow_ports(struct zone *z, uint32_t to, const struct claim *c, uint6
 	if (!e)
 		return -ENOMEM;
 	memcpy(e->key_end, last.b, sizeof(e->key_end));
-	e->verdict = BH_ACCEPT;
 	return 0;
 }
 
@@ -185,14 +182,14 @@ static int port_rules(struct bh_chain *chain, const struct zone *z, int map)
 		return 0;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(transports); i++) {
 		const struct skel_rule r = RULE(IS(BH_L4PROTO, transports[i]),
-			VMAP(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC));
+			IN(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC), GOTO("passed"));
 
 		if (z->has_transport[map][i] && skel_rule_add(chain, &r) < 0)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < BH_ARRAY_SIZE(errors); i++) {
 		const struct skel_rule r = RULE(IS(BH_L4PROTO, errors[i]),
-			VMAP(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC));
+			IN(name, BH_PRIORITY, BH_CT_PROTOCOL, BH_CT_REPLY_PROTO_SRC), GOTO("passed"));
 
 		if (skel_rule_add(chain, &r) < 0)
 			return -ENOMEM;
@@ -205,7 +202,7 @@ static int dns_rules(struct bh_chain *chain, const struct zone *z)
 {
 	const struct skel_rule tcp = RULE(IS(BH_CT_PROTOCOL, IPPROTO_TCP), JUMP("to_dns"));
 	const struct skel_rule udp = RULE(IS(BH_CT_PROTOCOL, IPPROTO_UDP), JUMP("to_dns"));
-	const struct skel_rule again = RULE(VMAP(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL));
+	const struct skel_rule again = RULE(IN(z->map[MAP_PROTOS].name, BH_PRIORITY, BH_CT_PROTOCOL), GOTO("passed"));
 
 	if (!z->dns_tcp && !z->dns_udp)
 		return 0;
@@ -219,21 +216,62 @@ static int dns_rules(struct bh_chain *chain, const struct zone *z)
 /* What stands for the protocols and for all, for good or for a time. */
 static int whole_rules(struct bh_chain *chain, const struct zone *z, int map_protos, int map_all)
 {
-	const struct skel_rule protos = RULE(VMAP(z->map[map_protos].name, BH_PRIORITY, BH_CT_PROTOCOL));
-	const struct skel_rule all = RULE(VMAP(z->map[map_all].name, BH_PRIORITY));
+	const struct skel_rule protos = RULE(IN(z->map[map_protos].name, BH_PRIORITY, BH_CT_PROTOCOL), GOTO("passed"));
+	const struct skel_rule all = RULE(IN(z->map[map_all].name, BH_PRIORITY), GOTO("passed"));
 	int r = z->map[map_protos].elems.n > 0 ? skel_rule_add(chain, &protos) : 0;
 
 	return r == 0 && z->map[map_all].elems.n > 0 ? skel_rule_add(chain, &all) : r;
 }
 
+/* Who answers, and, where ports are opened, at once whether this one is: all that most packets of an open flow are asked. They come
+ * through the forward hook, where a packet has both interfaces, and in its own header the flow's real port, behind DNAT and before that of the
+ * way back. In the other hooks the number stays who opened the flow: to_orig and to_reply ask for it. */
+static int forward_rule_add(struct bh_chain *chain, const struct zone *z, const struct skel_rule *r)
+{
+	struct skel_rule finds = *r;
+	size_t i = 0;
+
+	if (z->map[MAP_PORTS].elems.n > 0)
+		return skel_rule_add(chain, r);
+	while (finds.s[i].kind != BH_STMT_MAP_PRIORITY)
+		i++;
+	memset(&finds.s[i + 1], 0, sizeof(finds.s) - (i + 1) * sizeof(finds.s[0]));	/* no port is opened: what is left finds out who answers */
+	return skel_rule_add(chain, &finds);
+}
+
+static int forward_rules(struct bh_chain *chain, const struct zone *z)
+{
+	const char *name = z->map[MAP_PORTS].name;
+	static const enum bh_field to[] = {BH_OIFNAME, BH_IIFNAME}, port[] = {BH_TH_DPORT, BH_TH_SPORT}, other[] = {BH_IIF, BH_OIF};
+	int r = 0;
+
+	for (uint32_t way = CT_ORIGINAL; r == 0 && way <= CT_REPLY; way++) {	/* makes the number 0 for both families */
+		const struct skel_rule four = RULE(IS(BH_CT_DIRECTION, way), ISNT(other[way], 0), SCRATCH(0),
+			FETCH("zone_of4", to[way], BH_CT_REPLY_IP_SADDR), IN(name, BH_PRIORITY, BH_L4PROTO, port[way]), GOTO("passed"));
+
+		r = forward_rule_add(chain, z, &four);
+	}
+	for (uint32_t way = CT_ORIGINAL; r == 0 && way <= CT_REPLY; way++) {
+		const struct skel_rule six = RULE(IS(BH_CT_DIRECTION, way), ISNT(other[way], 0),
+			FETCH("zone_of6", to[way], BH_CT_REPLY_IP6_SADDR), IN(name, BH_PRIORITY, BH_L4PROTO, port[way]), GOTO("passed"));
+
+		r = forward_rule_add(chain, z, &six);
+	}
+	return r;
+}
+
 static int zone_rules(struct bh_chain *chain, const struct zone *z)
 {
-	static const struct skel_rule ends[] = {JUMP_TO_END};
+	static const struct skel_rule ends[] = {
+		RULE(IS(BH_IIF, 0), JUMP("to_end")),
+		RULE(IS(BH_OIF, 0), JUMP("to_end")),
+		RULE(IS(BH_PRIORITY, 0), JUMP("to_outside")),
+	};
 	const struct skel_rule legs = RULE(IN(z->map[MAP_LEGS].name, BH_PRIORITY), GOTO("leg_ok"));
 	const struct skel_rule legs_t = RULE(IN(z->map[MAP_LEGS_T].name, BH_PRIORITY), GOTO("leg_ok"));
 	const struct skel_rule end = RULE(GOTO(z->inst->builtin == BH_BUILTIN_HOST ? "second_leg" :
 		z->inst->id == BH_ID_HELD ? "deny_held" : z->inst->builtin == BH_BUILTIN_QUARANTINE ? "deny_quarantine" : "deny"));
-	int r = 0;
+	int r = forward_rules(chain, z);
 
 	for (size_t i = 0; r == 0 && i < BH_ARRAY_SIZE(ends); i++)
 		r = skel_rule_add(chain, &ends[i]);
@@ -333,7 +371,7 @@ static int mode_put(struct compiler *c, size_t inst, uint32_t id)
 		return 0;
 	key_id(&k, id);
 	if (mode == BH_MODE_AUDIT)
-		return put_verdict(c->inet, "modes", &k, BH_ACCEPT, NULL);
+		return put_verdict(c->inet, "modes", &k, BH_GOTO, "passed");
 	return enforced_put(c, &k);
 }
 

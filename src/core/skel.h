@@ -6,7 +6,7 @@
 #include <bulkhead/ruleset.h>
 
 #define SKEL_FIELDS 5
-#define SKEL_STMTS 4
+#define SKEL_STMTS 6
 #define SKEL_RULES 20
 #define SKEL_CASES 16
 
@@ -130,6 +130,9 @@ void skel_set_init(struct bh_set *set, const struct skel_set *s);
 /* The parts of the inet and bridge tables that no configuration changes. */
 /* TELL: refusals are answered (deny: reject). */
 int skel_inet_add(struct bh_table *t, bool tell);
+/* What follows a verdict: LIMITED: connections that are opened have limits, and are asked for them in a hook of their own behind the
+ * verdict; where none has that hook is spared. */
+int skel_passed_add(struct bh_table *t, bool limited);
 /* What denies whom somebody has put into quarantine by hand: always. */
 int skel_held_add(struct bh_table *t);
 /* IBRNAME: this kernel's bridge family knows the bridge of a port. */

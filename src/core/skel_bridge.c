@@ -17,8 +17,8 @@
 static const struct skel_set sets[] = {
 	{.name = "ports", .key = {BH_IIFNAME}},
 	{.name = "pinm", .key = {BH_IIFNAME, BH_ETHER_SADDR}},
-	{.name = "pin4", .key = {BH_IIFNAME, BH_IP_SADDR}},
-	{.name = "pin6", .key = {BH_IIFNAME, BH_IP6_SADDR}},
+	{.name = "pin4", .key = {BH_IIFNAME, BH_ETHER_SADDR, BH_IP_SADDR}},
+	{.name = "pin6", .key = {BH_IIFNAME, BH_ETHER_SADDR, BH_IP6_SADDR}},
 	{.name = "pin4t", .key = {BH_IIFNAME, BH_TH_192_32}},
 	{.name = "pin6t", .key = {BH_IIFNAME, BH_TH_64_128}},
 	{.name = "routers", .key = {BH_IIFNAME}},
@@ -73,6 +73,12 @@ static const struct skel_case ip_frames[] = {
 	{ETHERTYPE_IP, 0, NULL}, {ETHERTYPE_IPV6, 0, NULL},
 };
 
+/* One look-up says of most frames that port, MAC and address belong together. */
+#define PINNED \
+	RULE(IN("pin4", BH_IIFNAME, BH_ETHER_SADDR, BH_IP_SADDR), GOTO("pinned_ip")), \
+	RULE(IN("pin6", BH_IIFNAME, BH_ETHER_SADDR, BH_IP6_SADDR), GOTO("pinned_ip6")), \
+	RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port"))
+
 static const struct skel_chain chains[] = {
 	CHAIN("act",
 		RULE(SCRATCH(0)),
@@ -93,6 +99,17 @@ static const struct skel_chain chains[] = {
 		RULE(SCRATCH(0)),
 		RULE(VMAP("modes", BH_PRIORITY)),
 		RULE(DROP)),
+	/* A frame with its port's MAC and address: all but a few. What has a tag is IP to the look-up, and is not by its header */
+	CHAIN("pinned_ip",
+		RULE(ISNT(BH_ETHER_TYPE, ETHERTYPE_IP), GOTO("deny_identity")),
+		RULE(ONE_OF(BH_ICMP_TYPE, errors), JUMP("port_error4")),
+		RULE(IS(BH_UDP_SPORT, 67), GOTO("deny_identity")),
+		RULE(ACCEPT)),
+	CHAIN("pinned_ip6",
+		RULE(ISNT(BH_ETHER_TYPE, ETHERTYPE_IPV6), GOTO("deny_identity")),
+		RULE(BY(BH_ICMPV6_TYPE, discovery)),
+		RULE(IS(BH_UDP_SPORT, 547), GOTO("deny_identity")),
+		RULE(ACCEPT)),
 	/* A frame with its port's MAC */
 	CHAIN("from_port",
 		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_IP), GOTO("port_ip")),
@@ -102,8 +119,8 @@ static const struct skel_chain chains[] = {
 	CHAIN("port_arp",
 		RULE(ISNT(BH_ARP_HTYPE, 1), GOTO("deny_identity")),
 		RULE(ISNT(BH_ARP_PTYPE, ETHERTYPE_IP), GOTO("deny_identity")),
+		RULE(IN("pin4", BH_IIFNAME, BH_ARP_SADDR_ETHER, BH_ARP_SADDR_IP), ACCEPT),
 		RULE(NOT_IN("pinm", BH_IIFNAME, BH_ARP_SADDR_ETHER), GOTO("deny_identity")),
-		RULE(IN("pin4", BH_IIFNAME, BH_ARP_SADDR_IP), ACCEPT),
 		RULE(IS(BH_ARP_OPERATION, ARPOP_REQUEST), IS(BH_ARP_SADDR_IP, 0), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	/* Who tells of an error quotes what it was sent; only who `forwards` for others quotes what was for others */
@@ -118,27 +135,25 @@ static const struct skel_chain chains[] = {
 	CHAIN("port_ip",
 		RULE(ONE_OF(BH_ICMP_TYPE, errors), JUMP("port_error4")),
 		RULE(IS(BH_UDP_SPORT, 67), GOTO("deny_identity")),
-		RULE(IN("pin4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
 		RULE(IN("via4", BH_IIFNAME, BH_IP_SADDR), ACCEPT),
 		RULE(IS(BH_IP_SADDR, 0), IS(BH_UDP_DPORT, 67), GOTO("deny_noise")),	/* asks for an address */
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_ip6",
 		RULE(BY(BH_ICMPV6_TYPE, discovery)),
 		RULE(IS(BH_UDP_SPORT, 547), GOTO("deny_identity")),
-		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
 		RULE(IN("via6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_ns",
-		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(IN("pin6", BH_IIFNAME, BH_ETHER_SADDR, BH_IP6_SADDR), ACCEPT),
 		RULE(IS(BH_IP6_SADDR, 0), IN("pin6t", BH_IIFNAME, BH_TH_64_128), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_na",
-		RULE(NOT_IN("pin6", BH_IIFNAME, BH_IP6_SADDR), GOTO("deny_identity")),
+		RULE(NOT_IN("pin6", BH_IIFNAME, BH_ETHER_SADDR, BH_IP6_SADDR), GOTO("deny_identity")),
 		RULE(IN("pin6t", BH_IIFNAME, BH_TH_64_128), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	CHAIN("port_mld",
 		RULE(IS(BH_IP6_SADDR, 0), ACCEPT),
-		RULE(IN("pin6", BH_IIFNAME, BH_IP6_SADDR), ACCEPT),
+		RULE(IN("pin6", BH_IIFNAME, BH_ETHER_SADDR, BH_IP6_SADDR), ACCEPT),
 		RULE(GOTO("deny_identity"))),
 	/* The inet table judges by address alone: what it judges must not go to another's port, by a MAC that is not the address's or
 	 * as the copy of a flood */
@@ -159,16 +174,16 @@ static const struct skel_chain chains[] = {
 		RULE(GOTO("deny_noise"))),
 	/* Whose pin it is has a port that is known: for the most frames one look-up says both */
 	BASE("forward", BH_HOOK_FORWARD, -250,
-		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), GOTO("to_its_port")),
-		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), GOTO("to_its_port")),
+		RULE(IN("pin4", BH_OIFNAME, BH_ETHER_DADDR, BH_IP_DADDR), GOTO("to_its_port")),
+		RULE(IN("pin6", BH_OIFNAME, BH_ETHER_DADDR, BH_IP6_DADDR), GOTO("to_its_port")),
 		RULE(IN("ports", BH_OIFNAME), GOTO("to_port")),
 		RULE(IN("ports", BH_IIFNAME), GOTO("to_unknown")),
 		RULE(ACCEPT)),
 	/* What this host sends or routes: the bridge sends what it does not know where by every port, and its memory of who is where may be wrong.
 	 * The inet table has judged the address, so it leaves by that address's port alone */
 	BASE("output", BH_HOOK_OUTPUT, -250,
-		RULE(IN("pin4", BH_OIFNAME, BH_IP_DADDR), ACCEPT),
-		RULE(IN("pin6", BH_OIFNAME, BH_IP6_DADDR), ACCEPT),
+		RULE(IN("pin4", BH_OIFNAME, BH_ETHER_DADDR, BH_IP_DADDR), ACCEPT),
+		RULE(IN("pin6", BH_OIFNAME, BH_ETHER_DADDR, BH_IP6_DADDR), ACCEPT),
 		RULE(NOT_IN("ports", BH_OIFNAME), GOTO("out_unknown")),
 		RULE(IN("pinm", BH_OIFNAME, BH_ETHER_DADDR), ACCEPT),
 		RULE(IS(BH_ETHER_TYPE, ETHERTYPE_ARP), ACCEPT),
@@ -191,7 +206,7 @@ static const struct skel_chain by_bridge[] = {
 		RULE(IN("bridges", BH_IBRNAME), GOTO("deny_unknown")),
 		RULE(ACCEPT)),
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
-		RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port")),
+		PINNED,
 		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
 		RULE(IN("exempt", BH_IBRNAME), ACCEPT),
 		RULE(IN("bridges", BH_IBRNAME), GOTO("deny_unknown")),
@@ -223,7 +238,7 @@ static const struct skel_chain by_port[] = {
 		RULE(DEV(BH_IIFNAME, "veth*"), IN("forwarded6", BH_IP6_SADDR), GOTO("deny_identity")),
 		RULE(ACCEPT)),
 	BASE("prerouting", BH_HOOK_PREROUTING, -250,
-		RULE(IN("pinm", BH_IIFNAME, BH_ETHER_SADDR), GOTO("from_port")),
+		PINNED,
 		RULE(IN("ports", BH_IIFNAME), GOTO("deny_identity")),
 		RULE(GOTO("from_unknown"))),
 };

@@ -169,7 +169,7 @@ static const struct skel_chain silent[] = {
 	RULE(LIMIT(SKEL_LOG_RATE), LOG("bulkhead " class " ")), \
 	RULE(GOTO(then))
 
-/* How a packet is denied. In modes 0 is the file, others the zone that answers; accept is audit. */
+/* How a packet is denied. In modes 0 is the file, others the zone that answers; who is in it is in audit. */
 static const struct skel_chain denials[] = {
 	CHAIN("act",
 		RULE(VMAP("modes", BH_PRIORITY)),
@@ -227,22 +227,22 @@ static const struct skel_chain ends[] = {
 	CHAIN("from_outside_orig",
 		RULE(IS(BH_IIF, 0), GOTO("from_host")),
 		RULE(DEV(BH_IIFNAME, "lo"), GOTO("from_host")),
-		RULE(IN("exempt", BH_IIFNAME), GOTO("from_world")),
 		RULE(IN("bridges", BH_IIFNAME), GOTO("from_via_orig")),
 		RULE(FETCH("zone_of_if", BH_IIFNAME)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("from_world"))),
 	CHAIN("from_outside_reply",
 		RULE(IS(BH_OIF, 0), GOTO("from_host")),
-		RULE(IN("exempt", BH_OIFNAME), GOTO("from_world")),
 		RULE(IN("bridges", BH_OIFNAME), GOTO("from_via_reply")),
 		RULE(FETCH("zone_of_if", BH_OIFNAME)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("from_world"))),
 	/* An address that a container forwards for; the bridge table has seen to whose port it came in by */
 	CHAIN("from_via_orig",
+		RULE(IN("exempt", BH_IIFNAME), GOTO("from_world")),
 		RULE(FETCH("via4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
 		RULE(FETCH("via6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
 	CHAIN("from_via_reply",
+		RULE(IN("exempt", BH_OIFNAME), GOTO("from_world")),
 		RULE(FETCH("via4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR)),
 		RULE(FETCH("via6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
@@ -263,20 +263,20 @@ static const struct skel_chain ends[] = {
 		RULE(IS(BH_PRIORITY, 0), GOTO("to_outside_reply"))),
 	CHAIN("to_outside_orig",
 		RULE(DEV(BH_OIFNAME, "lo"), GOTO("deny_unknown")),
-		RULE(IN("exempt", BH_OIFNAME), GOTO("to_world")),
 		RULE(IN("bridges", BH_OIFNAME), GOTO("to_via_orig")),
 		RULE(FETCH("zone_of_if", BH_OIFNAME)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("to_world"))),
 	CHAIN("to_outside_reply",
-		RULE(IN("exempt", BH_IIFNAME), GOTO("to_world")),
 		RULE(IN("bridges", BH_IIFNAME), GOTO("to_via_reply")),
 		RULE(FETCH("zone_of_if", BH_IIFNAME)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("to_world"))),
 	CHAIN("to_via_orig",
+		RULE(IN("exempt", BH_OIFNAME), GOTO("to_world")),
 		RULE(FETCH("via4", BH_OIFNAME, BH_CT_REPLY_IP_SADDR)),
 		RULE(FETCH("via6", BH_OIFNAME, BH_CT_REPLY_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
 	CHAIN("to_via_reply",
+		RULE(IN("exempt", BH_IIFNAME), GOTO("to_world")),
 		RULE(FETCH("via4", BH_IIFNAME, BH_CT_REPLY_IP_SADDR)),
 		RULE(FETCH("via6", BH_IIFNAME, BH_CT_REPLY_IP6_SADDR)),
 		RULE(IS(BH_PRIORITY, 0), GOTO("deny_unknown"))),
@@ -284,6 +284,13 @@ static const struct skel_chain ends[] = {
 		RULE(SCRATCH(BH_ID_INTERNET)),
 		RULE(FETCH("world4", BH_CT_REPLY_IP_SADDR)),
 		RULE(FETCH("world6", BH_CT_REPLY_IP6_SADDR))),
+	/* Who answers, whatever the hook and the direction; and where it is no member, as was just looked up */
+	CHAIN("to_end",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("to_orig")),
+		RULE(GOTO("to_reply"))),
+	CHAIN("to_outside",
+		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("to_outside_orig")),
+		RULE(GOTO("to_outside_reply"))),
 	/* This host, or the container port that docker-proxy serves here */
 	CHAIN("to_local",
 		RULE(SCRATCH(BH_ID_HOST)),
@@ -429,29 +436,25 @@ static const struct skel_chain judgement[] = {
 		RULE(GOTO("deny_invalid"))),
 	CHAIN("no_flow_nd",
 		RULE(IS(BH_IP6_SADDR, 0), ACCEPT),
-		RULE(SCRATCH(0)),
-		RULE(FETCH("zone_of6", BH_IIFNAME, BH_IP6_SADDR)),
-		RULE(ISNT(BH_PRIORITY, 0), ACCEPT),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_IP6_SADDR), GOTO("passed")),
 		RULE(GOTO("deny_unknown"))),
 };
 
 static const struct skel_chain hooks[] = {
-	/* Most packets are of flows that a known container opened: that it has a zone says that its bridge is ours, which spares two
-	 * look-ups. A look-up that misses leaves the class that others gave to what is not ours. What comes later in this hook needs
-	 * not look for a member again */
+	/* Most packets are of flows that a known container opened: that it has a zone says that its bridge is ours, which spares the
+	 * look-up of that. A look-up that misses ends its rule, and leaves the class that others gave to what is not ours. What comes
+	 * later in this hook needs not look for a member again */
 	BASE("forward", BH_HOOK_FORWARD, -10,
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), SCRATCH(0)),
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), GOTO("forward_reply")),
-		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)),
-		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR)),
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judge_known")),
-		RULE(GOTO("forward_in"))),
+		RULE(FETCH("zone_of4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR), GOTO("judge_known")),
+		RULE(FETCH("zone_of6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR), GOTO("judge_known")),
+		RULE(IN("bridges", BH_IIFNAME), GOTO("forward_from_bridge")),
+		RULE(IN("bridges", BH_OIFNAME), GOTO("judge_stranger")),
+		RULE(ACCEPT)),
 	CHAIN("forward_reply",
-		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR)),
-		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR)),
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judge_known")),
-		RULE(IN("exempt", BH_IIFNAME), GOTO("forward_out")),
-		RULE(IN("bridges", BH_IIFNAME), GOTO("judge_stranger_reply")),
+		RULE(FETCH("zone_of4", BH_OIFNAME, BH_CT_ORIG_IP_SADDR), GOTO("judge_known")),
+		RULE(FETCH("zone_of6", BH_OIFNAME, BH_CT_ORIG_IP6_SADDR), GOTO("judge_known")),
+		RULE(IN("bridges", BH_IIFNAME), NOT_IN("exempt", BH_IIFNAME), GOTO("judge_stranger_reply")),
 		RULE(GOTO("forward_out"))),
 	CHAIN("judge_known",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), GOTO("judge")),
@@ -465,29 +468,29 @@ static const struct skel_chain hooks[] = {
 		RULE(VMAP("from_zone", BH_PRIORITY)),
 		RULE(GOTO("deny_unknown"))),
 	CHAIN("judge_stranger",
+		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
 		RULE(IS(BH_CT_DIRECTION, CT_ORIGINAL), GOTO("judge_stranger_orig")),
-		RULE(GOTO("judge"))),
+		RULE(GOTO("no_flow"))),
 	CHAIN("judge_stranger_orig",
 		RULE(FLAG(BH_CT_STATE, CT_RELATED), JUMP("related")),
-		RULE(SCRATCH(0)),
-		RULE(FETCH("zone_of_if", BH_IIFNAME)),
-		RULE(IS(BH_PRIORITY, 0), JUMP("from_world")),
+		RULE(FETCH("zone_of_if", BH_IIFNAME), GOTO("judge_zone")),
+		RULE(SCRATCH(BH_ID_INTERNET)),
+		RULE(FETCH("world4", BH_CT_ORIG_IP_SADDR), GOTO("judge_zone")),
+		RULE(FETCH("world6", BH_CT_ORIG_IP6_SADDR), GOTO("judge_zone")),
+		RULE(GOTO("judge_zone"))),
+	CHAIN("judge_zone",
 		RULE(VMAP("from_zone", BH_PRIORITY)),
 		RULE(GOTO("deny_unknown"))),
-	CHAIN("forward_in",
+	CHAIN("forward_from_bridge",
 		RULE(IN("exempt", BH_IIFNAME), GOTO("forward_out")),
-		RULE(IN("bridges", BH_IIFNAME), GOTO("judge")),
-		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
-		RULE(IN("bridges", BH_OIFNAME), GOTO("judge_stranger")),
-		RULE(ACCEPT)),
+		RULE(GOTO("judge"))),
 	CHAIN("forward_out",
 		RULE(IN("exempt", BH_OIFNAME), ACCEPT),
 		RULE(IN("bridges", BH_OIFNAME), GOTO("judge")),
 		RULE(ACCEPT)),
 	BASE("input", BH_HOOK_INPUT, -10,
 		RULE(DEV(BH_IIFNAME, "lo"), GOTO("input_lo")),
-		RULE(IN("exempt", BH_IIFNAME), GOTO("input_outside")),
-		RULE(IN("bridges", BH_IIFNAME), GOTO("input_bridge")),
+		RULE(IN("bridges", BH_IIFNAME), NOT_IN("exempt", BH_IIFNAME), GOTO("input_bridge")),
 		RULE(GOTO("input_outside"))),
 	CHAIN("input_bridge",
 		RULE(IS(BH_CT_DIRECTION, CT_REPLY), IS(BH_L4PROTO, IPPROTO_UDP), JUMP("answers_in")),
@@ -532,8 +535,7 @@ static const struct skel_chain hooks[] = {
 		RULE(ACCEPT)),
 	BASE("output", BH_HOOK_OUTPUT, -10,
 		RULE(DEV(BH_OIFNAME, "lo"), GOTO("output_lo")),
-		RULE(IN("exempt", BH_OIFNAME), GOTO("output_outside")),
-		RULE(IN("bridges", BH_OIFNAME), GOTO("output_bridge")),
+		RULE(IN("bridges", BH_OIFNAME), NOT_IN("exempt", BH_OIFNAME), GOTO("output_bridge")),
 		RULE(GOTO("output_outside"))),
 	/* This host to its own address and a published port: still lo here, though DNAT has sent it elsewhere */
 	CHAIN("output_lo",
@@ -582,9 +584,6 @@ static const struct skel_chain hooks[] = {
 		RULE(ONE_OF(BH_IP_DSCP, interactive), SCRATCH(6)),
 		RULE(ONE_OF(BH_IP_DSCP, interactive_bulk), SCRATCH(4)),
 		RULE(ACCEPT)),
-	BASE("forward_end", BH_HOOK_FORWARD, -9,
-		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
-		RULE(ACCEPT)),
 	BASE("input_end", BH_HOOK_INPUT, -9,
 		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
 		RULE(ACCEPT)),
@@ -602,6 +601,24 @@ int skel_held_add(struct bh_table *t)
 	};
 
 	return skel_chains_add(t, held, BH_ARRAY_SIZE(held));
+}
+
+int skel_passed_add(struct bh_table *t, bool limited)
+{
+	static const struct skel_chain asked[] = {
+		CHAIN("passed",
+			RULE(ACCEPT)),
+		BASE("forward_end", BH_HOOK_FORWARD, -9,
+			RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
+			RULE(ACCEPT)),
+	};
+	static const struct skel_chain restored[] = {
+		CHAIN("passed",
+			RULE(IS(BH_IP_DSCP, 0), SCRATCH(0), ACCEPT),
+			RULE(GOTO("restore"))),
+	};
+
+	return limited ? skel_chains_add(t, asked, BH_ARRAY_SIZE(asked)) : skel_chains_add(t, restored, BH_ARRAY_SIZE(restored));
 }
 
 int skel_inet_add(struct bh_table *t, bool tell)

@@ -75,6 +75,15 @@ static inline bool walk_field(const struct walk_packet *p, enum bh_field f, uint
 	case BH_ICMP_CODE: case BH_ICMPV6_CODE:
 		v[0] = 0;
 		return p->proto == (f == BH_ICMP_CODE ? 1 : 58);
+	case BH_IIFTYPE:
+		v[0] = 1;	/* Ethernet; to an address of one machine */
+		return p->iif[0];
+	case BH_ETHER_DADDR:
+		memset(v, 2, 6);
+		return p->iif[0];
+	case BH_IP6_HOPLIMIT:
+		v[0] = 64;
+		return p->src.family == 6;
 	case BH_TCP_FLAGS:
 		v[0] = 2;	/* SYN */
 		return p->proto == 6;
@@ -241,7 +250,7 @@ static inline enum bh_verdict walk_chain(const struct bh_table *t, struct walk_p
 	return BH_RETURN;
 }
 
-/* All base chains of the hook, by priority. */
+/* All base chains of the hook, by priority. What passes the forward hook must have its class again. */
 static inline bool walk_passes(const struct bh_table *t, const struct walk_packet *packet, enum bh_hook hook)
 {
 	struct walk_packet p = *packet;
@@ -256,6 +265,10 @@ static inline bool walk_passes(const struct bh_table *t, const struct walk_packe
 			if (v == BH_DROP || (v == BH_RETURN && c->policy == BH_DROP))
 				return false;
 		}
+	if (hook == BH_HOOK_FORWARD && p.priority != packet->priority) {
+		fprintf(stderr, "walk: the class %x is left behind\n", p.priority);
+		abort();
+	}
 	return true;
 }
 

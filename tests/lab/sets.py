@@ -102,7 +102,8 @@ def wrong(lab):
     for name in ("ports", "drops"):
         compare(name, {(p,) for p in pins.values()}, held[f"bridge {name}"])
     for name, v in (("pin4", 4), ("pin4t", 4), ("pin6", 6), ("pin6t", 6)):
-        compare(name, {(pins.get(e.mac, '?'), a) for e in eps for a in (e.v4 if v == 4 else e.v6)}, held[f"bridge {name}"])
+        compare(name, {(pins.get(e.mac, '?'), *([] if name.endswith("t") else [e.mac]), a) for e in eps for a in (e.v4 if v == 4 else e.v6)},
+                held[f"bridge {name}"])
     for e in eps:
         port = links.get(pins.get(e.mac, ""), {})
         if port.get("master") != e.bridge:

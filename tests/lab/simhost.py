@@ -335,8 +335,8 @@ class SimHost:
         same("ports", bridge["ports"], {s.port for s in sims})
         same("drops", bridge["drops"], {s.port for s in sims})
         same("pinm", bridge["pinm"], {(s.port, s.mac) for s in sims})
-        same("pin4", bridge["pin4"], {(s.port, s.ip4) for s in sims})
-        same("pin6", bridge["pin6"], {(s.port, a) for s in sims for a in (s.ip6, s.link_local)})
+        same("pin4", bridge["pin4"], {(s.port, s.mac, s.ip4) for s in sims})
+        same("pin6", bridge["pin6"], {(s.port, s.mac, a) for s in sims for a in (s.ip6, s.link_local)})
         same("owned_mac", bridge["owned_mac"], {s.mac for s in sims})
         gw = {str(NET4.network_address + 1), "10.200.0.1"}   # and of Docker's own network, which has no bridge here
         same("owned4", set(bridge["owned4"]) - gw, {s.ip4 for s in sims})

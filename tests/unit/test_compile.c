@@ -105,7 +105,7 @@ static void every_ending_is_needed(void **state)
 	static const char *const returns[] = {	/* below a jump: their end goes on behind it, to a denial or to the next step */
 		"answered_here", "answers_in", "answers_out", "deny", "deny_quarantine", "error", "error_inside", "error_outside", "leg_ok", "leg_token", "second_leg", "second_leg_denied", "second_leg_known", "second_leg_open", "second_leg_take", "from_host",
 		"flowless_here", "judge_answer", "port_error4", "port_error6", "from_outside_orig", "from_outside_reply", "from_published", "from_via_orig", "from_via_reply", "from_world",
-		"published_here", "related", "to_dns", "to_dns_port", "to_local", "to_orig", "to_outside_orig", "to_outside_reply", "to_published",
+		"published_here", "related", "to_dns", "to_dns_port", "to_end", "to_local", "to_orig", "to_outside", "to_outside_orig", "to_outside_reply", "to_published",
 		"to_reply", "to_via_orig", "to_via_reply", "to_world",
 	};
 	struct world w;
