@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_PLACE_H
 #define BULKHEAD_PLACE_H
 
+#include <bulkhead/hardening.h>
 #include <bulkhead/host.h>
 #include <bulkhead/inventory.h>
 #include <bulkhead/policy.h>
@@ -60,6 +61,8 @@ struct bh_member {
 	struct bh_loc loc;		/* of the zone that won, line 0 if none */
 	enum bh_enforced enforced;
 	char *unenforced_reason;	/* NULL when full */
+	struct bh_failures failed;	/* what the zone that would be its requires, and it, or one that shares its network, is not */
+	char *barred;			/* that zone: where it is audited the container is in it all the same; NULL: nothing fails */
 	bool shares_netns;		/* no endpoints of its own */
 	bool moving;			/* of use while a round is moved on (shift.h) */
 	BH_VEC(struct bh_attachment) attachments;
@@ -68,6 +71,7 @@ struct bh_member {
 struct bh_placement {
 	BH_VEC(struct bh_zone_inst) insts;
 	BH_VEC(struct bh_member) members;	/* every container that runs or is attached, in the inventory's order */
+	int64_t judge_again;		/* when time alone, the age of an image, may place one otherwise: seconds since 1970; 0: never */
 };
 
 /* What was decided before and must not move: zone ids, and which port belongs to which endpoint. Kept by the daemon
@@ -88,6 +92,7 @@ struct bh_memory {
 	uint32_t next_id;
 	BH_VEC(struct bh_known_port) ports;
 	struct bh_strv held;		/* ids of containers that are in quarantine by hand; read only */
+	int64_t now;			/* seconds since 1970; read only */
 };
 void bh_memory_clear(struct bh_memory *m);
 int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src);	/* into an empty one; 0 or -ENOMEM with DST empty */

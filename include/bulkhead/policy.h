@@ -7,6 +7,7 @@
 #include <bulkhead/checks.h>
 #include <bulkhead/error.h>
 #include <bulkhead/mem.h>
+#include <bulkhead/require.h>
 
 #define BH_ZONE_NAME_MAX 31
 #define BH_PRIORITY_NONE INT32_MIN
@@ -138,6 +139,7 @@ struct bh_zone {
 	BH_VEC(struct bh_prefix) forwards;
 	BH_VEC(struct bh_prefix) cidrs;
 	struct bh_strv interfaces;	/* names, a `*` at the end */
+	struct bh_require *require;	/* of its members, besides the file's; NULL: nothing */
 	struct bh_loc loc;		/* of the name */
 };
 
@@ -203,6 +205,7 @@ struct bh_access_config {
 struct bh_policy {
 	enum bh_mode mode;
 	enum bh_deny deny;
+	struct bh_require *require;	/* of the members of every zone of containers in the file; NULL: nothing */
 	struct bh_rates host_rates;	/* of all containers with caps together */
 	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
 	BH_VEC(struct bh_rule) allow;

@@ -23,6 +23,7 @@ static void put_who(struct bh_writer *w, const char *label, const json_t *who)
 			bh_doc_text(who, "reason"));
 	else
 		bh_text_fact(w, label, BH_PLAIN, "%s in zone %s: %s", name, bh_doc_text(who, "zone"), bh_doc_text(who, "reason"));
+	bh_text_failed(w, "  fails", json_object_get(who, "posture"));
 }
 
 static void put_list(struct bh_buf *b, const json_t *list, const char *none)

@@ -56,6 +56,9 @@ static void put_container_problems(struct problems *p, const json_t *doc)
 				bh_doc_dash(c, "unenforced_reason"));
 		if (bh_streq(bh_doc_str(c, "zone"), "quarantine"))
 			PROBLEM(p, BH_WARN, "%s is in quarantine: %s", name, bh_doc_dash(c, "reason"));
+		else if (json_array_size(json_object_get(json_object_get(c, "posture"), "failed")) > 0)
+			PROBLEM(p, BH_WARN, "%s is less hardened than %s requires, in audit: %s", name,
+				bh_doc_dash(json_object_get(c, "posture"), "required_by"), bh_doc_dash(c, "reason"));
 	}
 }
 
@@ -247,6 +250,23 @@ static void put_containers(struct bh_writer *w, const json_t *doc)
 	bh_table_print(w, &t);
 }
 
+/* What each has to become to be in its zone, and stay there. */
+static void put_failed(struct bh_writer *w, const json_t *doc)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "containers"), i, c) {
+		const json_t *posture = json_object_get(c, "posture");
+
+		if (json_array_size(json_object_get(posture, "failed")) == 0)
+			continue;
+		fputc('\n', w->out);
+		bh_text_line(w, BH_WARN, "%s fails what %s requires:", bh_doc_dash(c, "name"), bh_doc_dash(posture, "required_by"));
+		bh_text_failed(w, "", posture);
+	}
+}
+
 static void ports_cell(struct bh_table_text *t, const json_t *rule)
 {
 	_cleanup_buf_ struct bh_buf text = {0};
@@ -306,6 +326,8 @@ void bh_status_text(struct bh_writer *w, const json_t *doc, void *userdata)
 		fputc('\n', w->out);
 	if (*view == BH_VIEW_ALL || *view == BH_VIEW_CONTAINERS)
 		put_containers(w, doc);
+	if (*view == BH_VIEW_ALL || *view == BH_VIEW_CONTAINERS)
+		put_failed(w, doc);
 	if (*view == BH_VIEW_RULES)
 		put_rules(w, doc);
 	if (*view == BH_VIEW_DROPS)

@@ -99,6 +99,9 @@ const char *bh_duration_text(uint64_t seconds, char buf[BH_DURATION_TEXT]);
  * asks, and only if it is valid. BH_EXIT_OK with a new reference, or the exit code with everything said on ERR. */
 int bh_cli_texts(struct bh_cli *cli, const char *path, json_t **ret);
 
+/* posture.c: the conditions that fail of a document's `posture`, each with what to set; nothing for null. */
+void bh_text_failed(struct bh_writer *w, const char *label, const json_t *posture);
+
 /* Asks for VERB and draws each line of the answer by TEXT as it comes (--json: each on a line). Ends when the daemon does or standard output takes no more;
  * returns the exit code, BH_EXIT_OK for the latter. */
 int bh_cli_follow(struct bh_cli *cli, const char *verb, bh_text_fn text);

@@ -141,6 +141,8 @@ void bh_cfg_zones(struct bh_cfg *c, const struct bh_node *key, const struct bh_n
 void bh_cfg_host_bandwidth(struct bh_cfg *c, const struct bh_node *value);
 void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_zone *z);
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+/* Of the host, or of a zone; *RET stays NULL when there is none to speak of. */
+void bh_cfg_require(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_require **ret);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_doctor(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

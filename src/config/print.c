@@ -191,6 +191,11 @@ static void put_zone(struct bh_buf *out, const struct bh_zone *z)
 	put_rates(out, "      zone", &z->zone_rates, &z->zone_guarantees);
 	put_connections(out, z);
 	put_prefixes(out, "forwards", z->forwards.v, z->forwards.n);
+	if (z->require) {
+		bh_buf_puts(out, "    require: ");
+		bh_yaml_put_require(out, z->require);
+		bh_buf_puts(out, "\n");
+	}
 }
 
 static void put_checks(struct bh_buf *out, const char *name, const bool *marks)
@@ -225,6 +230,11 @@ int bh_config_print_with(const struct bh_policy *p, const char *zones, const cha
 	bh_buf_printf(out, "version: 1\nmode: %s\ndeny: %s\n", p->mode == BH_MODE_AUDIT ? "audit" : "enforce",
 		p->deny == BH_DENY_DROP ? "drop" : "reject");
 	put_rates(out, "bandwidth", &p->host_rates, &none);
+	if (p->require) {
+		bh_buf_puts(out, "require: ");
+		bh_yaml_put_require(out, p->require);
+		bh_buf_puts(out, "\n");
+	}
 	bh_cfg_put_log(out, &p->log);
 	put_doctor(out, &p->doctor);
 	bh_buf_puts(out, p->zones.n || zones ? "\nzones:\n" : "");

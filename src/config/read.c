@@ -52,6 +52,12 @@ static void read_bandwidth(struct bh_cfg *c, const struct bh_node *key, const st
 	bh_cfg_host_bandwidth(c, value);
 }
 
+static void read_require(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	(void)target;
+	bh_cfg_require(c, key, value, &c->policy->require);
+}
+
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 {
 	enum { VERSION_KEY, MODE_KEY, ZONES_KEY };
@@ -65,6 +71,7 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		{"expect", bh_cfg_expect, 0},
 		{"log", bh_cfg_log, BH_KEY_MAIN},
 		{"doctor", bh_cfg_doctor, BH_KEY_MAIN},
+		{"require", read_require, BH_KEY_MAIN},
 	};
 	struct bh_loc start = {.file = doc->file, .line = 1, .column = 1};
 	bool zones_read = false;

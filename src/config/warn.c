@@ -298,6 +298,23 @@ static void warn_forwards(struct bh_cfg *c)
 	bh_vec_clear(&all);
 }
 
+/* An image build has no posture: a zone that asks for builds and requires something never has one. */
+static void warn_builds(struct bh_cfg *c)
+{
+	char place[BH_CFG_SHOW];
+
+	bh_vec_foreach(z, &c->policy->zones) {
+		const struct bh_require *r = z->require ? z->require : c->policy->require;
+
+		if (!r || !z->select)
+			continue;
+		bh_vec_foreach(m, &z->select->matches)
+			if (m->key == BH_SELECT_KIND && bh_strv_has(&m->patterns, "build"))
+				bh_cfg_warn(c, &m->loc, "image builds are never in zone '%s': they have no posture, and it requires one (%s)", z->name,
+					bh_cfg_place(&r->loc, place));
+	}
+}
+
 void bh_cfg_warnings(struct bh_cfg *c)
 {
 	struct bh_loc start = {.file = c->policy->files.v[0], .line = 1, .column = 1};
@@ -323,6 +340,7 @@ void bh_cfg_warnings(struct bh_cfg *c)
 	warn_forwards(c);
 	warn_guarantees(c);
 	warn_exempt(c);
+	warn_builds(c);
 	bh_vec_foreach(z, &c->policy->zones)
 		if (z->select)
 			warn_selector(c, z->select, false);

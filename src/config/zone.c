@@ -24,6 +24,7 @@ enum zone_key {
 	KEY_BANDWIDTH,
 	KEY_CONNECTIONS,
 	KEY_FORWARDS,
+	KEY_REQUIRE,
 	KEY_MAX,
 };
 
@@ -227,6 +228,14 @@ static void read_connections(struct bh_cfg *c, const struct bh_node *key, const 
 		bh_cfg_map(c, value, "connections", keys, BH_ARRAY_SIZE(keys), t);
 }
 
+static void read_require(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	struct target *t = target;
+
+	t->where[KEY_REQUIRE] = &key->loc;
+	bh_cfg_require(c, key, value, &t->z->require);
+}
+
 static const struct bh_key zone_keys[KEY_MAX] = {
 	[KEY_DESCRIPTION] = {"description", read_description, 0},
 	[KEY_SELECT] = {"select", read_select, 0},
@@ -238,6 +247,7 @@ static const struct bh_key zone_keys[KEY_MAX] = {
 	[KEY_BANDWIDTH] = {"bandwidth", read_bandwidth, 0},
 	[KEY_CONNECTIONS] = {"connections", read_connections, 0},
 	[KEY_FORWARDS] = {"forwards", read_forwards, 0},
+	[KEY_REQUIRE] = {"require", read_require, 0},
 };
 
 static void check_metadata(struct bh_cfg *c, const struct target *t, unsigned seen)
@@ -255,7 +265,7 @@ static void check_metadata(struct bh_cfg *c, const struct target *t, unsigned se
 static void check_kind(struct bh_cfg *c, const struct target *t, unsigned seen)
 {
 	const unsigned any_kind = 1u << KEY_SELECT | 1u << KEY_PER | 1u << KEY_CIDRS | 1u << KEY_INTERFACES;
-	static const enum zone_key only_containers[] = {KEY_PRIORITY, KEY_BANDWIDTH, KEY_CONNECTIONS, KEY_FORWARDS};
+	static const enum zone_key only_containers[] = {KEY_PRIORITY, KEY_BANDWIDTH, KEY_CONNECTIONS, KEY_FORWARDS, KEY_REQUIRE};
 	static const enum zone_key kinds[] = {KEY_SELECT, KEY_PER, KEY_CIDRS, KEY_INTERFACES};
 	enum zone_key first = KEY_MAX;
 

@@ -44,6 +44,7 @@ int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src)
 	for (size_t i = 0; i < src->held.n; i++)
 		ok = ok && bh_strv_push(&dst->held, src->held.v[i]) == 0;
 	dst->next_id = src->next_id;
+	dst->now = src->now;
 	if (!ok)
 		bh_memory_clear(dst);
 	return ok ? 0 : -ENOMEM;
@@ -72,6 +73,8 @@ void place_member_clear(struct bh_member *m)
 {
 	free(m->reason);
 	free(m->unenforced_reason);
+	free(m->barred);
+	bh_failures_clear(&m->failed);
 	bh_vec_clear(&m->attachments);
 }
 
@@ -166,6 +169,8 @@ static int place_all(struct placer *p)
 		r = place_duplicates(p);
 	if (r == 0)
 		r = place_held(p);
+	if (r == 0)
+		r = place_require(p);
 	if (r == 0)
 		r = place_shared(p);
 	if (r == 0)

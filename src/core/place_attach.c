@@ -191,14 +191,20 @@ int place_held(const struct placer *p)
 	return 0;
 }
 
-/* The member whose namespace it is, SIZE_MAX when that container does not run. */
-static size_t netns_owner(const struct placer *p, const struct bh_container *c)
+const struct bh_container *place_netns_owner(const struct bh_inventory *i, const struct bh_container *c)
 {
 	for (int depth = 0; c && c->netmode == BH_NETMODE_CONTAINER; depth++) {
 		if (depth == SHARE_DEPTH)
-			return SIZE_MAX;
-		c = bh_inventory_container(p->inventory, c->netns_owner);
+			return NULL;
+		c = bh_inventory_container(i, c->netns_owner);
 	}
+	return c;
+}
+
+/* The member whose namespace it is, SIZE_MAX when that container does not run. */
+static size_t netns_owner(const struct placer *p, const struct bh_container *c)
+{
+	c = place_netns_owner(p->inventory, c);
 	for (size_t i = 0; c && i < p->out->members.n; i++)
 		if (p->out->members.v[i].container == c)
 			return i;

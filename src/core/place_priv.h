@@ -45,6 +45,11 @@ int place_attach(const struct placer *p);
 int place_duplicates(const struct placer *p);
 /* Quarantines the members that memory->held names, whatever else they are. */
 int place_held(const struct placer *p);
+/* Quarantines, or marks, members that are not hardened as their zones require; one of them. */
+int place_require(const struct placer *p);
+int place_require_one(const struct placer *p, size_t i);
+/* The container whose namespace C shares, or NULL. */
+const struct bh_container *place_netns_owner(const struct bh_inventory *i, const struct bh_container *c);
 /* Gives members that share a namespace their owner's zone. */
 int place_shared(const struct placer *p);
 /* Makes the zones, numbers them and points every member to its own. */

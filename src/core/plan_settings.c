@@ -98,6 +98,19 @@ static int exempt(struct planner *p, const struct bh_zone *a, const struct bh_zo
 	return x.err || y.err ? -ENOMEM : setting(p, zone, "exempt from caps", x.s, y.s);
 }
 
+static int require(struct planner *p, const char *zone, const struct bh_require *a, const struct bh_require *b)
+{
+	_cleanup_buf_ struct bh_buf x = {0}, y = {0};
+
+	bh_buf_puts(&x, a ? "" : "none");
+	bh_buf_puts(&y, b ? "" : "none");
+	if (a)
+		bh_yaml_put_require(&x, a);
+	if (b)
+		bh_yaml_put_require(&y, b);
+	return x.err || y.err ? -ENOMEM : setting(p, zone, "require", x.s, y.s);
+}
+
 static const char *mode_text(enum bh_mode m)
 {
 	return m == BH_MODE_AUDIT ? "audit" : m == BH_MODE_ENFORCE ? "enforce" : "the file's";
@@ -127,6 +140,8 @@ static int zone(struct planner *p, const char *name, const struct bh_zone *a, co
 		r = exempt(p, x, y, name);
 	if (r == 0)
 		r = connections(p, x, y, name);
+	if (r == 0)
+		r = require(p, name, x->require, y->require);
 	return r < 0 ? r : forwards(p, x, y, name);
 }
 
@@ -147,6 +162,8 @@ int plan_settings(struct planner *p)
 		r = setting(p, NULL, "deny", a->deny == BH_DENY_DROP ? "drop" : "reject", b->deny == BH_DENY_DROP ? "drop" : "reject");
 	if (r == 0)
 		r = rates(p, NULL, host, &a->host_rates, &b->host_rates);
+	if (r == 0)
+		r = require(p, NULL, a->require, b->require);
 	if (r == 0)
 		r = setting(p, NULL, "log", a->log.file ? a->log.file : "none", b->log.file ? b->log.file : "none");
 	for (size_t i = 0; i < a->zones.n && r == 0; i++)

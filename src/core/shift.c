@@ -185,6 +185,8 @@ static int shift(struct shifter *s)
 		r = shift_ports(s);
 	if (r == 0)
 		r = moved_put(s);
+	if (s->made.judge_again && (!p->judge_again || s->made.judge_again < p->judge_again))
+		p->judge_again = s->made.judge_again;
 	return r == 0 ? holdings_move(s) : r;
 }
 

@@ -162,9 +162,12 @@ static int make_new(struct shifter *s)
 	bh_vec_foreach(c, &s->changes) {
 		struct bh_member *m;
 
+		/* who shares a namespace counts before it is in it (place_require.c) */
+		if (c->now && c->now->netmode == BH_NETMODE_CONTAINER)
+			return 1;
 		if (!c->now || !place_is_listed(c->now))
 			continue;
-		if (c->now->netmode == BH_NETMODE_CONTAINER || c->now->flaw)
+		if (c->now->flaw)
 			return 1;
 		c->made = s->made.members.n;
 		m = bh_vec_add(&s->made.members);
@@ -180,6 +183,8 @@ static int make_new(struct shifter *s)
 		struct bh_member *m = &s->made.members.v[i];
 
 		r = place_decide(p, m->container, &p->decisions[i]);
+		if (r == 0)
+			r = place_require_one(p, i);
 		if (r < 0)
 			break;
 		m->inst = inst_of(s->in->placement, &p->decisions[i]);
@@ -313,9 +318,12 @@ int shift_check(struct shifter *s)
 {
 	int r = s->in->memory->held.n > 0 || is_shared(s) || !foreign_stay(s->in) ? 1 : 0;
 
-	bh_vec_foreach(c, &s->changes)
+	bh_vec_foreach(c, &s->changes) {
 		if (r == 0 && c->member != SIZE_MAX)
 			r = check_old(s, c);
+		else if (r == 0 && c->at != SIZE_MAX && s->in->inventory->containers.v[c->at].netmode == BH_NETMODE_CONTAINER)
+			r = 1;	/* it was to share a namespace */
+	}
 	if (r == 0)
 		r = make_new(s);
 	if (r == 0)

@@ -279,9 +279,9 @@ json_t *explain_who_json(const struct explain *x, const struct explain_who *w)
 
 	if (!w->member)
 		zone_reason(x, w, &reason);
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:s?}", "asked", bh_json_text(w->asked), "kind", kinds[w->kind], "name",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:s?, s:o}", "asked", bh_json_text(w->asked), "kind", kinds[w->kind], "name",
 		bh_json_text(name), "id", bh_json_text(c ? c->id : NULL), "zone", bh_json_text(zone), "reason",
 		bh_json_text(w->member ? w->member->reason : reason.s), "source", w->member ? explain_place(&w->member->loc) : json_null(), "enforced",
 		net ? enforced_name(net->enforced) : "full", "unenforced_reason", bh_json_text(net ? net->unenforced_reason : NULL), "addresses",
-		addrs_json(w), "note", w->note);
+		addrs_json(w), "note", w->note, "posture", net && c ? bh_posture_json(net) : json_null());
 }

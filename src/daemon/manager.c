@@ -491,7 +491,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 void bh_manager_free(struct bh_manager *m)
 {
 	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
-		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->hand_timer, &m->follow };
+		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->hand_timer, &m->judge_timer, &m->follow };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);

@@ -122,6 +122,7 @@ struct bh_probation {
 /* Which zone was logged for a container. */
 struct bh_told {
 	char *id, *zone;
+	uint64_t failed;		/* bh_failures_sum() */
 };
 void bh_told_clear(struct bh_told *t, size_t n);
 /* told.c: logs who of the round is in another zone than was told. Without memory for that it is told again next time. */
@@ -192,6 +193,7 @@ struct bh_manager {
 	struct bh_hand hand;
 	char *hand_error;		/* why that is not kept, or NULL */
 	sd_event_source *hand_timer;
+	sd_event_source *judge_timer;	/* when an image becomes too old */
 	struct bh_memory memory;
 
 	struct bh_round round;		/* the last one built */
@@ -469,6 +471,13 @@ int bh_given_policy(const json_t *request, struct bh_policy **ret, char **ret_di
 /* json.c: RFC 3339 in UTC, null for 0; what ends, by whom and where, the largest first. NULL for no memory. */
 json_t *bh_json_time(uint64_t usec);
 json_t *bh_json_endings(const struct bh_endings *e);
+
+/* hardening.c: what of `require` a member fails: a sum that tells whether it is the same, 0 for nothing; one line of the log each; as a document. */
+uint64_t bh_failures_sum(const struct bh_member *m);
+void bh_failures_log(const struct bh_manager *m, const struct bh_member *member, const struct bh_zone_inst *zone);
+json_t *bh_posture_json(const struct bh_member *m);
+/* A round from scratch is made when time alone may place somebody otherwise. */
+void bh_judge_later(struct bh_manager *m);
 
 /* plan.c: what a reload would change, of the daemon's own file or of one that the request brings. Changes nothing. */
 void bh_handle_plan(struct bh_manager *m, struct bh_control_call *call, const json_t *request);

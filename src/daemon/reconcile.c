@@ -74,7 +74,10 @@ static int inventory_add(struct bh_inventory *to, const struct bh_inventory *fro
 static int place(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *round, struct bh_error *err)
 {
 	bool again = false;
-	int r = bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
+	int r;
+
+	m->memory.now = time(NULL);
+	r = bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
 
 	if (r < 0 || m->built)
 		return r;
@@ -558,6 +561,7 @@ static void settle(struct bh_manager *m)
 	m->news.whole = false;
 	m->news.links.n = 0;
 	bh_round_make_lean(m);
+	bh_judge_later(m);
 }
 
 /* Nothing of ours is in the kernel and the policy cannot be put there: closed is better than open. */

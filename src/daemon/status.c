@@ -255,8 +255,8 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 		json_decref(endpoints);
 		return NULL;
 	}
-	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name), "runtime",
-		c->runtime, "zone", bh_json_text(inst->name), "reason", bh_json_text(member->reason), "enforced",
+	o = json_pack("{s:o, s:o, s:s?, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name), "runtime",
+		c->runtime, "posture", bh_posture_json(member), "zone", bh_json_text(inst->name), "reason", bh_json_text(member->reason), "enforced",
 		enforced_name(member->enforced), "unenforced_reason", bh_json_text(member->unenforced_reason), "endpoints", endpoints,
 		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(bh_policy_in_force(m), zone));
 	if (o && put_counts(o, &counts) < 0) {

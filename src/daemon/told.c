@@ -43,6 +43,19 @@ static void log_move(const struct bh_manager *m, const struct bh_member *member,
 		"container %s is in zone %s: %s", name, zone->name, reason);
 }
 
+/* Tells what is new; OLD may be NULL. Returns the sum of what fails. */
+static uint64_t log_new(const struct bh_manager *m, const struct bh_member *member, const struct bh_zone_inst *zone, const struct bh_told *old)
+{
+	bool moved = !old || !bh_streq(old->zone, zone->name);
+	uint64_t failed = bh_failures_sum(member);
+
+	if (moved)
+		log_move(m, member, zone);
+	if (failed && (moved || failed != old->failed))
+		bh_failures_log(m, member, zone);
+	return failed;
+}
+
 void bh_told_few(struct bh_manager *m, const size_t *places, size_t n)
 {
 	const struct bh_placement *p = m->round.placement;
@@ -52,11 +65,11 @@ void bh_told_few(struct bh_manager *m, const size_t *places, size_t n)
 		const struct bh_zone_inst *zone = &p->insts.v[member->inst];
 		size_t at = 0;
 		struct bh_told *t = told_at(m, member->container->id, &at);
+		uint64_t failed = log_new(m, member, zone, t);
 
-		if (t && bh_streq(t->zone, zone->name))
-			continue;
-		log_move(m, member, zone);
 		t = t ? t : bh_vec_add(&m->told);
+		if (t)
+			t->failed = failed;
 		if (t && ((!t->id && bh_strdup(&t->id, member->container->id) < 0) || bh_strdup(&t->zone, zone->name) < 0))
 			continue;	/* told once more next time */
 	}
@@ -74,14 +87,15 @@ void bh_told_moves(struct bh_manager *m)
 		const struct bh_zone_inst *zone = &p->insts.v[member->inst];
 		struct bh_told *old = told_at(m, member->container->id, &at), *t = bh_vec_add(&now);
 
-		if (!old || !bh_streq(old->zone, zone->name))
-			log_move(m, member, zone);
+		uint64_t failed = log_new(m, member, zone, old);
+
 		if (!t)
 			break;
 		if (old) {	/* its strings go over */
 			*t = *old;
 			memset(old, 0, sizeof(*old));
 		}
+		t->failed = failed;
 		if ((!t->id && bh_strdup(&t->id, member->container->id) < 0) ||
 			(!bh_streq(t->zone, zone->name) && bh_strdup(&t->zone, zone->name) < 0))
 			break;

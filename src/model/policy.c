@@ -116,6 +116,7 @@ static void zone_clear(struct bh_zone *z)
 	bh_vec_clear(&z->forwards);
 	bh_vec_clear(&z->cidrs);
 	bh_strv_clear(&z->interfaces);
+	bh_require_free(z->require);
 }
 
 static void rules_clear(struct bh_rule *v, size_t n)
@@ -138,6 +139,7 @@ void bh_policy_free(struct bh_policy *p)
 	rules_clear(p->allow.v, p->allow.n);
 	rules_clear(p->expect.v, p->expect.n);
 	free(p->log.file);
+	bh_require_free(p->require);
 	bh_strv_clear(&p->files);
 	free(p);
 }

@@ -51,6 +51,18 @@ static bool ref_equal(const struct bh_zone_ref *a, const struct bh_zone_ref *b)
 	return bh_streq(a->name, b->name) && bh_streq(a->value, b->value) && a->zone == b->zone && a->builtin == b->builtin;
 }
 
+static bool require_equal(const struct bh_require *a, const struct bh_require *b)
+{
+	if (!a || !b)
+		return a == b;
+	for (int c = 0; c < BH_REQUIRE_MAX; c++)
+		if (bh_require_asks(a, (enum bh_condition)c) != bh_require_asks(b, (enum bh_condition)c))
+			return false;
+	return a->caps_bound == b->caps_bound && a->caps_allow == b->caps_allow && a->caps_forbid == b->caps_forbid &&
+		a->namespaces == b->namespaces && a->restart == b->restart && a->max_age == b->max_age &&
+		EACH(&a->mounts, &b->mounts, text_equal) && EACH(&a->registries, &b->registries, text_equal);
+}
+
 static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
 {
 	return bh_streq(a->name, b->name) && bh_streq(a->description, b->description) && a->kind == b->kind &&
@@ -61,7 +73,8 @@ static bool zone_equal(const struct bh_zone *a, const struct bh_zone *b)
 		rates_equal(&a->container_guarantees, &b->container_guarantees) &&
 		rates_equal(&a->zone_guarantees, &b->zone_guarantees) && a->conn_max == b->conn_max && a->conn_new == b->conn_new &&
 		EACH(&a->exempt, &b->exempt, ref_equal) && a->conn_new_per_minute == b->conn_new_per_minute && EACH(&a->forwards, &b->forwards, prefix_equal) &&
-		EACH(&a->cidrs, &b->cidrs, prefix_equal) && EACH(&a->interfaces, &b->interfaces, text_equal);
+		EACH(&a->cidrs, &b->cidrs, prefix_equal) && EACH(&a->interfaces, &b->interfaces, text_equal) &&
+		require_equal(a->require, b->require);
 }
 
 static bool port_equal(const struct bh_port *a, const struct bh_port *b)
@@ -79,6 +92,6 @@ bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
 {
 	return a->mode == b->mode && a->deny == b->deny && memcmp(&a->doctor, &b->doctor, sizeof(a->doctor)) == 0 && rates_equal(&a->host_rates, &b->host_rates) &&
 		bh_streq(a->log.file, b->log.file) && a->log.size == b->log.size && a->log.keep == b->log.keep && a->log.what == b->log.what &&
-		EACH(&a->zones, &b->zones, zone_equal) &&
+		require_equal(a->require, b->require) && EACH(&a->zones, &b->zones, zone_equal) &&
 		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);
 }

@@ -19,9 +19,9 @@ import tap  # noqa: E402
 # Whose door each header is.
 DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near", "sum", "wire"},
-    "model": {"allow", "checks", "dockerd", "host", "images", "inventory", "policy", "posture", "yaml"},
+    "model": {"allow", "checks", "dockerd", "host", "images", "inventory", "policy", "posture", "require", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
+    "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
     "runtime": {"runtime"},
     "reports": {"reports"},
     "nft": {"nft"},

@@ -49,6 +49,31 @@ static void policy_fill(struct bh_policy *p)
 	mb_family(p, "project", BH_PER_COMPOSE, NULL, 5);
 }
 
+/* Some are marked, some are quarantined. */
+static void require_fill(struct bh_policy *p, struct bh_inventory *i)
+{
+	struct bh_require *r = p->require = mb_need(calloc(1, sizeof(*r)));
+
+	for (int c = 0; c < BH_REQUIRE_MAX; c++)
+		r->asked[c] = (struct bh_loc){"bulkhead.yaml", 7, 1};
+	r->caps_bound = true;
+	if (bh_strv_push(&r->mounts, "/etc/*") < 0 || bh_strv_push(&r->registries, "docker.io/*") < 0)
+		abort();
+	bh_vec_foreach(z, &p->zones)
+		z->mode = z == p->zones.v ? BH_MODE_AUDIT : BH_MODE_ENFORCE;
+	bh_vec_foreach(c, &i->containers) {
+		struct bh_mount *m;
+
+		c->posture.known = c != i->containers.v;
+		c->posture.caps = 3;
+		m = mb_need(bh_vec_add(&c->posture.mounts));
+		m->source = mb_dup("/etc");
+		c->posture.image.known = true;
+		if (bh_strv_push(&c->posture.image.digests, "nginx@sha256:1") < 0)
+			abort();
+	}
+}
+
 static void placing(void **state)
 {
 	_cleanup_(bh_policy_freep) struct bh_policy *p = mb_need(calloc(1, sizeof(*p)));
@@ -60,6 +85,7 @@ static void placing(void **state)
 	(void)state;
 	policy_fill(p);
 	host_fill(i, h);
+	require_fill(p, i);
 	for (n = 0; failed; n++) {
 		struct bh_memory m = {0};
 		struct bh_placement *out = NULL;

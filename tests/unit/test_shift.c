@@ -15,6 +15,7 @@
 
 #define LIVES 60
 #define MACS 120
+#define NOW 1700000000	/* the same in all lives; images are up to 20 minutes old */
 #define EVENTS 40	/* in one life */
 #define BRIDGES 2	/* and one of somebody else's behind */
 
@@ -69,6 +70,19 @@ static void policy_make(struct life *l)
 	tier(p, "b", 3);
 	tier(p, "a", 5)->name[0] = 'c';		/* matches as a does: quarantine where both do */
 	l->policy->zones.v[2].select->matches.v[0].patterns.v[0][0] = 'd';
+	/* in half of the lives one zone requires something, in some all do */
+	if (l->random % 2) {
+		z = &p->zones.v[1];
+		z->require = mb_need(calloc(1, sizeof(*z->require)));
+		z->require->loc = z->loc;
+		z->require->asked[BH_REQUIRE_PRIVILEGED] = z->require->asked[BH_REQUIRE_IMAGE_MAX_AGE] = z->loc;
+		z->require->max_age = 1000;
+		z->mode = l->random % 3 ? BH_MODE_ENFORCE : BH_MODE_AUDIT;
+	}
+	if (l->random % 5 == 0) {
+		p->require = mb_need(calloc(1, sizeof(*p->require)));
+		p->require->asked[BH_REQUIRE_PRIVILEGED] = (struct bh_loc){"bulkhead.yaml", 20, 1};
+	}
 	z = tier(p, "capped", 7);
 	z->container_rates.egress_bps = 1000000;
 	z = tier(p, "limited", 9);
@@ -174,12 +188,21 @@ static void endpoint_make(struct life *l, struct bh_container *c, const char *ne
 	}
 }
 
+static void posture_make(struct life *l, struct bh_posture *p)
+{
+	p->known = roll(l, 8) > 0;
+	p->privileged = roll(l, 8) == 0;
+	p->image.known = true;
+	p->image.created = (int64_t)NOW - 1200 + roll(l, 1200);
+}
+
 static void container_fill(struct life *l, struct bh_container *c)
 {
 	static const char *const tiers[] = {"a", "a", "a", "a", "a", "a", "a", "a", "b", "b", "b", "b", "b", "d", "d", "none", "none", "capped", "limited", "router"};
 	static const char *const networks[] = {"one", "one", "two", "two", "elsewhere", "unknown"};
 	unsigned kind = roll(l, 60);
 
+	posture_make(l, &c->posture);
 	if (roll(l, 5))
 		mb_label(c, "tier", tiers[roll(l, BH_ARRAY_SIZE(tiers))]);
 	else
@@ -250,7 +273,7 @@ static void change(struct life *l)
 	assert_int_equal(bh_container_copy(&copy, c), 0);
 	bury(l, c);
 	*c = copy;
-	switch (roll(l, 5)) {
+	switch (roll(l, 6)) {
 	case 0:
 		c->state = BH_CONTAINER_STOPPED;
 		break;
@@ -260,6 +283,9 @@ static void change(struct life *l)
 	case 2:
 		if (c->netmode != BH_NETMODE_CONTAINER)
 			endpoint_make(l, c, roll(l, 2) ? "one" : "two");
+		break;
+	case 4:	/* configured otherwise, or known at last */
+		posture_make(l, &c->posture);
 		break;
 	case 3:	/* a new life */
 		bh_vec_foreach(e, &c->endpoints) {
@@ -310,6 +336,7 @@ static void memory_copy(struct bh_memory *to, const struct bh_memory *from)
 {
 	memset(to, 0, sizeof(*to));
 	to->next_id = from->next_id;
+	to->now = from->now;
 	bh_vec_foreach(k, &from->ids) {
 		struct bh_known_id x = {.name = mb_dup(k->name), .id = k->id};
 
@@ -357,6 +384,8 @@ static void placements_same(const struct bh_placement *a, const struct bh_placem
 		assert_int_equal(a->insts.v[i].members, b->insts.v[i].members);
 	}
 	assert_int_equal(a->members.n, b->members.n);
+	/* one that is gone may make it look once more for nothing */
+	assert_true(!b->judge_again || (a->judge_again && a->judge_again <= b->judge_again));
 	for (size_t i = 0; i < a->members.n; i++) {
 		const struct bh_member *x = &a->members.v[i], *y = &b->members.v[i];
 
@@ -367,6 +396,8 @@ static void placements_same(const struct bh_placement *a, const struct bh_placem
 		assert_int_equal(x->enforced, y->enforced);
 		assert_true(bh_streq(x->unenforced_reason, y->unenforced_reason));
 		assert_int_equal(x->shares_netns, y->shares_netns);
+		assert_int_equal(x->failed.v.n, y->failed.v.n);
+		assert_true(bh_streq(x->barred, y->barred));
 		assert_false(x->moving);
 		assert_int_equal(x->attachments.n, y->attachments.n);
 		for (size_t k = 0; k < x->attachments.n; k++)
@@ -559,6 +590,7 @@ static void steps_lead_where_rounds_from_scratch_do(void **state)
 		struct life l = {.random = i * 2654435761u + 1};
 
 		features.bridge_ibrname = i % 2;
+		l.memory.now = NOW;
 		policy_make(&l);
 		world_make(&l);
 		start_over(&l);
