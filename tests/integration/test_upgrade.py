@@ -107,7 +107,7 @@ class Upgrade(unittest.TestCase):
     def extra(self):
         """A base chain that judges nothing: those that put the priority back behind the verdicts."""
         listing = json.loads(self.host.host.exec("nft", "-j", "list", "table", "inet", "bulkhead"))["nftables"]
-        last = [c["chain"] for c in listing if c.get("chain", {}).get("hook") == "forward"]
+        last = [c["chain"] for c in listing if c.get("chain", {}).get("hook") == "input"]
         return max(last, key=lambda c: c["prio"])["name"]
 
     def test_1_schemas(self):
