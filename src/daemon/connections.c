@@ -2,6 +2,7 @@
 /* Running connections before rules begin to be enforced: which would end, and which conntrack has the wrong way round. */
 #include "manager.h"
 
+#include <bulkhead/fault.h>
 #include <bulkhead/judge.h>
 
 #include <errno.h>
@@ -184,6 +185,7 @@ int bh_connections_prepare(struct bh_manager *m, const struct bh_judge *before, 
 	if (turned > 0)
 		bh_log(&m->log, LOG_INFO, BH_EVENT_CONNECTIONS, "%zu connections that ran before conntrack saw them are known the right way round now",
 			turned);
+	BH_FAULT("connections-prepared");
 	return 0;
 }
 
