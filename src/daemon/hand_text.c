@@ -105,7 +105,8 @@ int bh_hand_parse(const char *text, const char *boot, uint64_t now_boot, uint64_
 	json_t *doc = json_loads(text, 0, NULL), *items = json_object_get(doc, "items"), *row;
 	bool same_boot = bh_streq(json_string_value(json_object_get(doc, "boot")), boot);
 	struct bh_hand h = {.locked = json_is_true(json_object_get(doc, "locked")), .retimed = (unsigned)number_read(doc, "retimed")};
-	int r = json_is_array(items) && json_is_boolean(json_object_get(doc, "locked")) ? 0 : -EINVAL;
+	bool known = json_integer_value(json_object_get(doc, "version")) == 1;	/* a newer one may say what this does not know */
+	int r = known && json_is_array(items) && json_is_boolean(json_object_get(doc, "locked")) ? 0 : -EINVAL;
 	size_t k;
 
 	json_array_foreach(items, k, row) {

@@ -356,7 +356,7 @@ class Kill(unittest.TestCase):
 
     @tap.limit(300 if not lab.SOAK else 36000)
     def test_2_many_deaths(self):
-        wanted = int(os.environ.get("BH_KILLS", "10000" if lab.SOAK else "100"))
+        wanted = int(os.environ.get("BH_KILLS", "10000" if lab.SOAK else "90"))
         rng, points = tap.rng("deaths"), self.learn_short()
         paced = simhost.Paced(self.web, self.api)
         self.addCleanup(paced.end.set)

@@ -64,10 +64,12 @@ static void what_is_kept_comes_back(void **state)
 
 static void what_is_damaged_is_told(void **state)
 {
-	static const char *const bad[] = {"", "{", "[]", "{\"items\": []}", "{\"locked\": true}", "{\"locked\": false, \"items\": [1]}",
-		"{\"locked\": false, \"items\": [{\"kind\": \"quarantine\", \"id\": \"x\"}]}", "{\"locked\": false, \"items\": [{\"kind\": \"what\", \"id\": \"x\", \"name\": \"x\"}]}",
-		"{\"locked\": false, \"items\": [{\"kind\": \"allow\", \"from\": \"a\", \"to\": \"b\"}]}",
-		"{\"locked\": false, \"items\": [{\"kind\": \"allow\", \"from\": \"a\", \"to\": \"b\", \"for\": 1, \"ports\": [1]}]}"};
+	static const char *const bad[] = {"", "{", "[]", "{\"version\": 1, \"items\": []}", "{\"version\": 1, \"locked\": true}", "{\"version\": 1, \"locked\": false, \"items\": [1]}",
+		"{\"version\": 1, \"locked\": false, \"items\": [{\"kind\": \"quarantine\", \"id\": \"x\"}]}", "{\"version\": 1, \"locked\": false, \"items\": [{\"kind\": \"what\", \"id\": \"x\", \"name\": \"x\"}]}",
+		"{\"version\": 1, \"locked\": false, \"items\": [{\"kind\": \"allow\", \"from\": \"a\", \"to\": \"b\"}]}",
+		"{\"version\": 1, \"locked\": false, \"items\": [{\"kind\": \"allow\", \"from\": \"a\", \"to\": \"b\", \"for\": 1, \"ports\": [1]}]}",
+		/* a newer version's, and none's */
+		"{\"version\": 2, \"locked\": false, \"items\": []}", "{\"locked\": false, \"items\": []}"};
 	struct bh_hand h = {0};
 
 	(void)state;
