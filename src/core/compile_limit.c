@@ -116,7 +116,7 @@ static int count_chain(struct compiler *c, const struct limits *l, const char *n
 /* What is denied for its rate is not counted, and what is denied while the container is full takes nothing from its rate. */
 static int open_rules(struct compiler *c, struct bh_chain *chain, const struct limits *l, const char *counting)
 {
-	static const struct skel_rule begin[] = {FETCH_OPENER};
+	const struct skel_rule begin[] = {FETCH_OPENER};
 	const struct skel_rule full = RULE(IN("full", BH_PRIORITY), GOTO("deny_limit"));
 	const struct skel_rule count = RULE(GOTO(counting)), deny = RULE(GOTO("deny_limit"));
 	char set[BH_NAME];

@@ -229,13 +229,9 @@ static int whole_rules(struct bh_chain *chain, const struct zone *z, int map_pro
 static int forward_rule_add(struct bh_chain *chain, const struct zone *z, const struct skel_rule *r)
 {
 	struct skel_rule finds = *r;
-	size_t i = 0;
 
-	if (z->map[MAP_PORTS].elems.n > 0)
-		return skel_rule_add(chain, r);
-	while (finds.s[i].kind != BH_STMT_MAP_PRIORITY)
-		i++;
-	memset(&finds.s[i + 1], 0, sizeof(finds.s) - (i + 1) * sizeof(finds.s[0]));	/* no port is opened: what is left finds out who answers */
+	while (z->map[MAP_PORTS].elems.n == 0 && finds.s[finds.n - 1].kind != BH_STMT_MAP_PRIORITY)
+		finds.n--;	/* no port is opened: what is left finds out who answers */
 	return skel_rule_add(chain, &finds);
 }
 
@@ -262,7 +258,7 @@ static int forward_rules(struct bh_chain *chain, const struct zone *z)
 
 static int zone_rules(struct bh_chain *chain, const struct zone *z)
 {
-	static const struct skel_rule ends[] = {
+	const struct skel_rule ends[] = {
 		RULE(IS(BH_IIF, 0), JUMP("to_end")),
 		RULE(IS(BH_OIF, 0), JUMP("to_end")),
 		RULE(IS(BH_PRIORITY, 0), JUMP("to_outside")),
@@ -343,7 +339,7 @@ static int zone_compile(struct compiler *c, size_t from)
 static int enforced_put(struct compiler *c, const struct key *k)
 {
 	static const struct skel_set declared = {.name = "enforced", .key = {BH_PRIORITY}};
-	static const struct skel_rule first = RULE(IN("enforced", BH_PRIORITY), GOTO("refuse"));
+	const struct skel_rule first = RULE(IN("enforced", BH_PRIORITY), GOTO("refuse"));
 	struct bh_chain *act = bh_table_chain(c->inet, "act");
 	struct bh_nft_rule last;
 	struct bh_set *s;

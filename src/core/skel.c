@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t fields_copy(enum bh_field dst[BH_FIELDS_MAX], const enum bh_field src[SKEL_FIELDS])
+static size_t fields_copy(enum bh_field dst[BH_FIELDS_MAX], const uint8_t src[SKEL_FIELDS])
 {
 	size_t n = 0;
 
 	while (n < SKEL_FIELDS && src[n] != BH_FIELD_NONE) {
-		dst[n] = src[n];
+		dst[n] = (enum bh_field)src[n];
 		n++;
 	}
 	return n;
@@ -54,7 +54,7 @@ static int cases_add(struct bh_stmt *d, const struct skel_stmt *s)
 
 		if (!e)
 			return -ENOMEM;
-		value_put(s->fields[0], s->cases[i].value, e->key);
+		value_put((enum bh_field)s->fields[0], s->cases[i].value, e->key);
 		e->verdict = (enum bh_verdict)s->cases[i].verdict;
 		snprintf(e->chain, sizeof(e->chain), "%s", s->cases[i].chain ? s->cases[i].chain : "");
 	}
@@ -74,8 +74,8 @@ int skel_stmt_add(struct bh_nft_rule *rule, const struct skel_stmt *s)
 	d->n_fields = fields_copy(d->fields, s->fields);
 	switch (d->kind) {
 	case BH_STMT_MATCH:
-		value_put(s->fields[0], s->value, d->value);
-		value_put(s->fields[0], s->mask, d->mask);
+		value_put((enum bh_field)s->fields[0], s->value, d->value);
+		value_put((enum bh_field)s->fields[0], s->mask, d->mask);
 		if (s->name)
 			device_put(d, s->name);
 		return 0;
@@ -103,16 +103,10 @@ int skel_rule_add(struct bh_chain *chain, const struct skel_rule *r)
 
 	if (!d)
 		return -ENOMEM;
-	for (size_t i = 0; i < SKEL_STMTS && (r->s[i].kind != BH_STMT_MATCH || r->s[i].fields[0] != BH_FIELD_NONE); i++)
+	for (size_t i = 0; i < r->n; i++)
 		if (skel_stmt_add(d, &r->s[i]) < 0)
 			return -ENOMEM;
 	return 0;
-}
-
-/* An entry that was not written is all zero: a match without a field. */
-static bool rule_is_end(const struct skel_rule *r)
-{
-	return r->s[0].kind == BH_STMT_MATCH && r->s[0].fields[0] == BH_FIELD_NONE;
 }
 
 int skel_chains_add(struct bh_table *t, const struct skel_chain *v, size_t n)
@@ -126,7 +120,7 @@ int skel_chains_add(struct bh_table *t, const struct skel_chain *v, size_t n)
 		c->hook = (enum bh_hook)v[i].hook;
 		c->priority = v[i].priority;
 		c->policy = c->hook == BH_HOOK_NONE ? BH_VERDICT_NONE : BH_ACCEPT;
-		for (size_t k = 0; k < SKEL_RULES && !rule_is_end(&v[i].rules[k]); k++)
+		for (size_t k = 0; k < v[i].n_rules; k++)
 			if (skel_rule_add(c, &v[i].rules[k]) < 0)
 				return -ENOMEM;
 	}

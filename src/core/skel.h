@@ -6,8 +6,6 @@
 #include <bulkhead/ruleset.h>
 
 #define SKEL_FIELDS 5
-#define SKEL_STMTS 6
-#define SKEL_RULES 20
 #define SKEL_CASES 16
 
 /* One entry of an anonymous set or verdict map. */
@@ -24,27 +22,30 @@ struct skel_stmt {
 	uint8_t n_cases;
 	uint8_t meter;		/* enum bh_meter, of as many as the mask says */
 	bool take_out;
-	enum bh_field fields[SKEL_FIELDS];
+	uint8_t fields[SKEL_FIELDS];	/* enum bh_field */
 	uint64_t value;		/* of one field: as a number, or the mask of a flag */
 	uint64_t mask;
 	const char *name;	/* set, chain, counter, prefix, or a device's name as the value */
 	const struct skel_case *cases;
 };
 
+/* Lists are as long as what is written: addresses in tables make the loader write to every page of them, in each process. */
 struct skel_rule {
-	struct skel_stmt s[SKEL_STMTS];
+	const struct skel_stmt *s;
+	size_t n;
 };
 
 struct skel_chain {
 	const char *name;
 	uint8_t hook;		/* enum bh_hook */
 	int16_t priority;
-	struct skel_rule rules[SKEL_RULES];
+	const struct skel_rule *rules;
+	size_t n_rules;
 };
 
 struct skel_set {
 	const char *name;
-	enum bh_field key[SKEL_FIELDS];
+	uint8_t key[SKEL_FIELDS];	/* enum bh_field */
 	uint8_t data;		/* enum bh_data */
 	uint8_t flags;		/* enum bh_set_flags */
 	uint16_t size;
@@ -109,9 +110,13 @@ struct skel_set {
 	RULE(FETCH("opener_via4", BH_IIFNAME, BH_CT_ORIG_IP_SADDR)), \
 	RULE(FETCH("opener_via6", BH_IIFNAME, BH_CT_ORIG_IP6_SADDR))
 
-#define RULE(...) {.s = {__VA_ARGS__}}
-#define CHAIN(n, ...) {.name = (n), .rules = {__VA_ARGS__}}
-#define BASE(n, h, p, ...) {.name = (n), .hook = (h), .priority = (p), .rules = {__VA_ARGS__}}
+/* What stands in a function lives as long as its block. */
+#define LIST(type, ...) (const type[]){__VA_ARGS__}
+#define LENGTH(type, ...) (sizeof(LIST(type, __VA_ARGS__)) / sizeof(type))
+#define RULE(...) {.s = LIST(struct skel_stmt, __VA_ARGS__), .n = LENGTH(struct skel_stmt, __VA_ARGS__)}
+#define RULES(...) .rules = LIST(struct skel_rule, __VA_ARGS__), .n_rules = LENGTH(struct skel_rule, __VA_ARGS__)
+#define CHAIN(n, ...) {.name = (n), RULES(__VA_ARGS__)}
+#define BASE(n, h, p, ...) {.name = (n), .hook = (h), .priority = (p), RULES(__VA_ARGS__)}
 
 #define SKEL_LOG_RATE 10
 #define SKEL_KINDS_RATE 100	/* of new kinds that one sender is heard with in a second */

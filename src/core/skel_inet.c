@@ -592,32 +592,33 @@ static const struct skel_chain hooks[] = {
 		RULE(ACCEPT)),
 };
 
+static const struct skel_chain held[] = {
+	CHAIN("deny_held",
+		RULE(COUNT("denied_quarantine")),
+		SAY("quarantine", "refuse")),
+};
+
 int skel_held_add(struct bh_table *t)
 {
-	static const struct skel_chain held[] = {
-		CHAIN("deny_held",
-			RULE(COUNT("denied_quarantine")),
-			SAY("quarantine", "refuse")),
-	};
-
 	return skel_chains_add(t, held, BH_ARRAY_SIZE(held));
 }
 
+static const struct skel_chain asked[] = {
+	CHAIN("passed",
+		RULE(ACCEPT)),
+	BASE("forward_end", BH_HOOK_FORWARD, -9,
+		RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
+		RULE(ACCEPT)),
+};
+
+static const struct skel_chain restored[] = {
+	CHAIN("passed",
+		RULE(IS(BH_IP_DSCP, 0), SCRATCH(0), ACCEPT),
+		RULE(GOTO("restore"))),
+};
+
 int skel_passed_add(struct bh_table *t, bool limited)
 {
-	static const struct skel_chain asked[] = {
-		CHAIN("passed",
-			RULE(ACCEPT)),
-		BASE("forward_end", BH_HOOK_FORWARD, -9,
-			RULE(MASKED(BH_PRIORITY, BH_ID_MASK, BH_ID_ZONE), GOTO("judged")),
-			RULE(ACCEPT)),
-	};
-	static const struct skel_chain restored[] = {
-		CHAIN("passed",
-			RULE(IS(BH_IP_DSCP, 0), SCRATCH(0), ACCEPT),
-			RULE(GOTO("restore"))),
-	};
-
 	return limited ? skel_chains_add(t, asked, BH_ARRAY_SIZE(asked)) : skel_chains_add(t, restored, BH_ARRAY_SIZE(restored));
 }
 

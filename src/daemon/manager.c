@@ -266,19 +266,20 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Flags of bridges are told by nobody. Most of the time nothing has changed, and nothing follows. */
-static void look_at_host(struct bh_manager *m)
+/* Flags of bridges are told by nobody, all else of the host is: so bridges alone are asked, and not the ports of thousands of containers. Most of the
+ * time nothing has changed, and nothing follows. */
+static void look_at_bridges(struct bh_manager *m)
 {
-	struct bh_host *now = NULL;
-	bool same;
+	BH_VEC(int) bridges = {0};
+	int r = m->seen.host ? 0 : -ENOENT;
 
-	if (!m->seen.host || m->tc->ops->host(m->tc, &now, NULL) < 0) {
-		bh_manager_host_changed(m);
-		return;
-	}
-	same = bh_host_equal(now, m->seen.host);
-	bh_host_free(now);
-	if (!same)
+	for (size_t i = 0; r == 0 && i < m->seen.host->links.n; i++)
+		if (m->seen.host->links.v[i].kind == BH_LINK_BRIDGE)
+			r = bh_vec_push(&bridges, m->seen.host->links.v[i].ifindex);
+	if (r == 0)
+		r = m->tc->ops->refresh(m->tc, m->seen.host, bridges.v, bridges.n, false, NULL);
+	bh_vec_clear(&bridges);
+	if (r != 0)
 		bh_manager_host_changed(m);
 }
 
@@ -318,7 +319,7 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 	} else if (no_br_netfilter != m->features.no_br_netfilter || m->failures > 0 || bh_resolvers_moved(m)) {
 		bh_manager_host_changed(m);
 	} else {
-		look_at_host(m);
+		look_at_bridges(m);
 		if (m->polls % 2 == 0)
 			look_at_shape(m);
 	}
