@@ -204,6 +204,36 @@ class Wires(unittest.TestCase):
         rows = {f"v{v}": lambda v=v: self.error(v, "stray1", "2001:db8:d0::77" if v == 6 else "10.111.0.77") for v in (4, 6)}
         self.rows(rows, "unknown")
 
+    def test_what_a_helper_expects_is_judged_by_its_own_ends(self):
+        """The host's rules may ask for conntrack's helper for FTP: web1 says in its allowed connection where api1 may call back."""
+        NET.nft("host", """table ip helpers {
+            ct helper ftp { type "ftp" protocol tcp; }
+            chain pre { type filter hook prerouting priority -150; tcp dport 21 ct helper set "ftp"; }
+        }""")
+        self.addCleanup(NET.nft, "host", "delete table ip helpers")
+        server = W.Server(NET, "api1", (21,))
+        NET.servers.append(server)
+
+        def called_back(port):
+            s, _ = NET.probe.open("web1", socket.SOCK_STREAM, a4("api1"), 21)
+            self.addCleanup(s.close)
+            self.assertEqual(NET.probe.pump(s, NET.probe._result), "ok")
+            s.send(b"USER nobody\r\n")   # the helper waits for the end of a line
+            NET.probe.pump(s, lambda x: None, 0.05)
+            s.send(f"PORT {a4('web1').replace('.', ',')},{port >> 8},{port & 255}\r\n".encode())
+            NET.probe.pump(s, lambda x: None, 0.05)
+            self.assertIn(f"dport={port}", NET.sh("host", "conntrack -L expect 2>/dev/null"), "nothing is expected")
+            return NET.probe.tcp("api1", a4("web1"), port)
+        try:
+            NET.nft("host", "add element inet bulkhead ports_1_web { b8:2 . tcp . 21 }")
+            self.assertEqual(called_back(2222), "reset")
+            NET.unload()
+            self.assertEqual(called_back(2222), "ok", "control")
+        finally:
+            NET.servers.remove(server)
+            for x in server.socks.values():
+                x.close()
+
 
 if __name__ == "__main__":
     tap.main()
