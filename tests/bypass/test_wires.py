@@ -7,6 +7,9 @@ Each is tried with the rules, with the file in audit (where somebody's denial is
 control, in which it must get through. What is honest and alike passes with the rules.
 """
 import contextlib
+import ctypes
+import json
+import os
 import pathlib
 import re
 import socket
@@ -233,6 +236,25 @@ class Wires(unittest.TestCase):
             NET.servers.remove(server)
             for x in server.socks.values():
                 x.close()
+
+    def test_net_admin_alone_makes_links_at_the_host(self):
+        """Why status tells of a container that has it: nothing of ours can stop that."""
+        def attr(kind, data):
+            return struct.pack("HH", 4 + len(data), kind) + data + b"\0" * (-len(data) % 4)
+        host = json.loads(NET.run("web1", ["ip", "-j", "link", "show", "eth0"]))[0]["link_netnsid"]
+        with NET.at("web1"):
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self.addCleanup(s.close)
+        s.bind((0, 0))
+        b = (struct.pack("BBHiII", 0, 0, 0, 0, 1, 1) + attr(3, b"bypass0\0") + attr(46, struct.pack("i", host))     # IFLA_TARGET_NETNSID
+             + attr(18, attr(1, b"veth\0")))
+        pid = os.fork()
+        if not pid:     # CAP_NET_ADMIN and no other
+            ctypes.CDLL(None).syscall(126, struct.pack("II", 0x20080522, 0), struct.pack("6I", 1 << 12, 1 << 12, 0, 0, 0, 0))
+            s.send(struct.pack("IHHII", 16 + len(b), 16, 0x605, 1, 0) + b)
+            os._exit(struct.unpack_from("i", s.recv(4096), 16)[0] != 0)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertIn("bypass0", NET.sh("host", "ip link show bypass0; ip link del bypass0"))
 
 
 if __name__ == "__main__":
