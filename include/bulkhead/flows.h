@@ -109,6 +109,16 @@ int bh_flows_new(struct bh_flows **ret, struct bh_error *err);
 void bh_flows_free(struct bh_flows *f);
 BH_DEFINE_FREEP(struct bh_flows, bh_flows_free)
 
+/* Each connection that begins, as it begins. */
+struct bh_flow_events;
+int bh_flow_events_new(struct bh_flow_events **ret, struct bh_error *err);
+int bh_flow_events_fd(const struct bh_flow_events *e);
+/* Hands what is there to FN, a bounded number of messages at a time. 1 when there may be more, 0 when not, -errno. */
+int bh_flow_events_read(struct bh_flow_events *e, bh_flow_fn fn, void *userdata);
+uint64_t bh_flow_events_lost(const struct bh_flow_events *e);	/* how often the queue was full */
+void bh_flow_events_free(struct bh_flow_events *e);
+BH_DEFINE_FREEP(struct bh_flow_events, bh_flow_events_free)
+
 /* The same connection opened by the other end. Only where no address is translated. */
 struct bh_flow bh_flow_turned(const struct bh_flow *f);
 /* Whether NAT stands between its ends. */

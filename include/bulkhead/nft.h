@@ -18,6 +18,8 @@ struct bh_nft_ops {
 	/* All of PLAN in one transaction, or nothing. On refusal ERR names the object that the kernel refused. -ENOENT
 	 * and -EEXIST mean that the kernel is not what SEEN said: observe again. */
 	int (*apply)(struct bh_nft *n, const struct bh_plan *plan, struct bh_error *err);
+	/* Of all that only the sets which count what was dropped of containers. 0, -EAGAIN when they did not hold still, or another -errno. */
+	int (*counters)(struct bh_nft *n, struct bh_ruleset **ret, struct bh_error *err);
 	void (*free)(struct bh_nft *n);
 };
 

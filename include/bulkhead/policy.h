@@ -202,6 +202,46 @@ struct bh_access_config {
 	unsigned what;			/* bits of enum bh_log_word */
 };
 
+/* What a rule of `detect` looks at. */
+enum bh_sees {
+	BH_SEES_DENIED,
+	BH_SEES_CONNECTIONS,	/* that were allowed */
+	BH_SEES_FIRST_CONTACT,
+	BH_SEES_SATURATED,
+	BH_SEES_EXEC,
+	BH_SEES_POSTURE,
+	BH_SEES_MAX,
+};
+extern const char *const bh_sees_words[BH_SEES_MAX];	/* "denied", … */
+
+/* What of denied connections is counted, each once. */
+enum bh_distinct {
+	BH_DISTINCT_NONE,	/* packets, all */
+	BH_DISTINCT_PORTS,	/* of an address */
+	BH_DISTINCT_ADDRESSES,
+	BH_DISTINCT_CONTAINERS,
+	BH_DISTINCT_ZONES,
+	BH_DISTINCT_MAX,
+};
+extern const char *const bh_distinct_words[BH_DISTINCT_MAX];	/* "packets", … */
+#define BH_DISTINCT_MOST 1000u	/* that a threshold may ask for */
+
+/* A rule of `detect`. */
+struct bh_detect_rule {
+	char *name;
+	enum bh_sees sees;
+	enum bh_distinct distinct;
+	uint64_t more_than;		/* so many, or per cent of a cap */
+	uint64_t within_usec;		/* 0: no window */
+	uint64_t learn_usec;		/* first contacts: how long they are only learned */
+	struct bh_strv except;		/* commands of execs that are none: globs */
+	BH_VEC(struct bh_zone_ref) zones;	/* of the container; none: all */
+	bool alert;
+	uint64_t quarantine_usec;	/* 0: no */
+	bool audit;			/* quarantine is only told of */
+	struct bh_loc loc;
+};
+
 struct bh_policy {
 	enum bh_mode mode;
 	enum bh_deny deny;
@@ -212,6 +252,8 @@ struct bh_policy {
 	BH_VEC(struct bh_rule) expect;
 	struct bh_access_config log;
 	struct bh_doctor_policy doctor;
+	BH_VEC(struct bh_detect_rule) detect;
+	char *alerts;			/* a unix socket that alerts are sent to; or NULL: the journal */
 	unsigned retimed;		/* how often a rule for a time got another one: an element keeps the time that it was made with, so that
 					 * another time is another set */
 	struct bh_strv files;		/* paths relative to the main file's folder; bh_loc.file points here */

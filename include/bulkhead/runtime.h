@@ -25,7 +25,10 @@ enum bh_runtime_msg_kind {
 	BH_RUNTIME_MSG_NETWORK,		/* network: one changed or is new */
 	BH_RUNTIME_MSG_NETWORK_GONE,	/* id */
 	BH_RUNTIME_MSG_RESOLVERS,	/* addrs: those that it was told to give to containers; or, with reason, why they cannot be read */
+	BH_RUNTIME_MSG_EXEC,		/* id, text: a command was executed in a container that runs; where that is asked for */
 };
+
+#define BH_EXEC_TEXT_MAX 512u
 
 /* Everything in it belongs to the sender and dies when the callback returns: copy what is kept. */
 struct bh_runtime_msg {
@@ -36,6 +39,7 @@ struct bh_runtime_msg {
 	const struct bh_container *container;
 	const struct bh_network *network;
 	const char *id;
+	const char *text;		/* anybody's, at most BH_EXEC_TEXT_MAX bytes */
 	const struct bh_addrs *addrs;
 };
 
@@ -55,6 +59,8 @@ struct bh_runtime_ops {
 	void (*resync)(struct bh_runtime *r);		/* asks for a full snapshot */
 	void (*look)(struct bh_runtime *r, const char *bridge);	/* something unexplained was seen on a bridge (a new port, a build
 								 * whose port went): who is in its networks is asked again */
+	void (*execs)(struct bh_runtime *r, bool on);	/* tells of executed commands from now on, or not: off at first, for health checks make several
+							 * a second. One that is connected connects anew */
 	struct bh_runtime_stats (*stats)(const struct bh_runtime *r);
 	void (*free)(struct bh_runtime *r);
 };

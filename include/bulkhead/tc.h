@@ -10,6 +10,9 @@
 
 struct bh_tc;
 
+/* The host's end of a veth receives (RX) what the container sends. */
+typedef void (*bh_tc_bytes_fn)(void *userdata, int ifindex, uint64_t rx, uint64_t tx);
+
 struct bh_tc_ops {
 	/* Links with their bridges and veth peers (RTM_GETNSID, RTM_GETLINK with IFLA_TARGET_NETNSID), and addresses. */
 	int (*host)(struct bh_tc *t, struct bh_host **ret, struct bh_error *err);
@@ -28,6 +31,8 @@ struct bh_tc_ops {
 	int (*nsid_of_pid)(struct bh_tc *t, pid_t pid);
 	/* The ifindex by which this host sends to an address, 0 when it has none, or -errno (-ENETUNREACH: no route). */
 	int (*route)(struct bh_tc *t, const struct bh_addr *to);
+	/* What each link has carried since it is there, in bytes of frames. 0 or -errno. */
+	int (*bytes)(struct bh_tc *t, bh_tc_bytes_fn fn, void *userdata, struct bh_error *err);
 	void (*free)(struct bh_tc *t);
 };
 

@@ -19,8 +19,10 @@ static void put_override(struct bh_writer *w, const json_t *o)
 	if (bh_streq(kind, "lockdown")) {
 		bh_text_fact(w, "by hand", BH_BAD, "LOCKDOWN: containers get nothing, whatever the rules say: bulkhead unlock");
 	} else if (bh_streq(kind, "quarantine")) {
-		bh_text_fact(w, "by hand", BH_BAD, "%s is in quarantine%s%s%s: bulkhead release %s", bh_doc_dash(o, "container"), *text ? " for " : "", text,
-			json_is_false(json_object_get(o, "running")) ? " (not running)" : "", bh_doc_dash(o, "container"));
+		const char *by = json_string_value(json_object_get(o, "by"));
+
+		bh_text_fact(w, by ? "detect" : "by hand", BH_BAD, "%s is in quarantine%s%s%s%s%s: bulkhead release %s", bh_doc_dash(o, "container"),
+			by ? " by rule " : "", by ? by : "", *text ? " for " : "", text, json_is_false(json_object_get(o, "running")) ? " (not running)" : "", bh_doc_dash(o, "container"));
 	} else {
 		bh_buf_puts(&b, json_array_size(ports) ? "" : "every port");
 		json_array_foreach(ports, i, p)

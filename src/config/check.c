@@ -76,6 +76,21 @@ static void check_exempt_ref(struct bh_cfg *c, struct bh_zone_ref *ref)
 		*ref = (struct bh_zone_ref){.name = ref->name, .zone = zone, .builtin = b, .loc = ref->loc};
 }
 
+/* A rule of detect is about containers: who else talks may be anybody. */
+static void check_detect(struct bh_cfg *c, struct bh_detect_rule *r)
+{
+	bh_vec_foreach(ref, &r->zones) {
+		enum bh_builtin b = bh_builtin_from_name(ref->name);
+		int zone = bh_policy_find_zone(c->policy, ref->name);
+
+		if (b == BH_BUILTIN_CONTAINERS || b == BH_BUILTIN_BUILD || b == BH_BUILTIN_QUARANTINE ||
+			(b == BH_BUILTIN_NONE && (zone < 0 || c->policy->zones.v[zone].kind == BH_ZONE_CONTAINERS)))
+			resolve(c, ref, false);
+		else
+			bh_cfg_error(c, &ref->loc, "'%s' has no containers: detect sees what containers do", ref->name);
+	}
+}
+
 static void check_exempt(struct bh_cfg *c, struct bh_zone *z)
 {
 	bool world = false;
@@ -255,6 +270,8 @@ void bh_cfg_check(struct bh_cfg *c)
 		check_rule(c, rule);
 	bh_vec_foreach(z, &c->policy->zones)
 		check_exempt(c, z);
+	bh_vec_foreach(d, &c->policy->detect)
+		check_detect(c, d);
 	check_prefixes(c);
 	check_interfaces(c);
 	check_guarantees(c, BH_EGRESS);

@@ -125,6 +125,7 @@ bool bh_cfg_size(struct bh_cfg *c, const struct bh_node *n, const char *what, ui
 bool bh_cfg_time(struct bh_cfg *c, const struct bh_node *n, const char *what, uint64_t min, uint64_t max, uint64_t *ret);
 const char *bh_cfg_size_text(uint64_t bytes, char *buf);	/* BUF holds BH_UNIT_TEXT */
 const char *bh_cfg_time_text(uint64_t usec, char *buf);		/* of whole seconds */
+bool bh_cfg_bool(struct bh_cfg *c, const struct bh_node *n, const char *what, bool *ret);
 /* An absolute path without "..": a copy in *RET. */
 bool bh_cfg_path(struct bh_cfg *c, const struct bh_node *n, const char *what, char **ret);
 /* NAME or NAME:VALUE. RET is to be cleared. */
@@ -149,6 +150,10 @@ void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_
 /* log.c: and its inverse. */
 void bh_cfg_log(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_put_log(struct bh_buf *out, const struct bh_access_config *l);
+/* detect.c: and its inverse. */
+void bh_cfg_detect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+void bh_cfg_alerts(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
+void bh_cfg_put_detect(struct bh_buf *out, const struct bh_policy *p);
 
 /* check.c: what only the whole can tell: references, scope, prefixes in two zones. */
 void bh_cfg_check(struct bh_cfg *c);

@@ -72,6 +72,8 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		{"log", bh_cfg_log, BH_KEY_MAIN},
 		{"doctor", bh_cfg_doctor, BH_KEY_MAIN},
 		{"require", read_require, BH_KEY_MAIN},
+		{"detect", bh_cfg_detect, BH_KEY_MAIN},
+		{"alerts", bh_cfg_alerts, BH_KEY_MAIN},
 	};
 	struct bh_loc start = {.file = doc->file, .line = 1, .column = 1};
 	bool zones_read = false;

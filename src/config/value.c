@@ -201,6 +201,17 @@ bool bh_cfg_rate(struct bh_cfg *c, const struct bh_node *n, const char *what, ui
 	return true;
 }
 
+bool bh_cfg_bool(struct bh_cfg *c, const struct bh_node *n, const char *what, bool *ret)
+{
+	static const char *const words[] = {"false", "true"};
+	size_t i;
+
+	if (!bh_cfg_choice(c, n, what, words, BH_ARRAY_SIZE(words), &i))
+		return false;
+	*ret = i == 1;
+	return true;
+}
+
 bool bh_cfg_path(struct bh_cfg *c, const struct bh_node *n, const char *what, char **ret)
 {
 	char show[BH_CFG_SHOW];

@@ -54,20 +54,26 @@ static const char *time_text(uint64_t usec, char buf[TIME_TEXT])
 	return buf;
 }
 
+char *bh_access_line(const struct bh_event *x)
+{
+	char when[TIME_TEXT], *line = NULL;
+	json_t *doc = bh_event_json(x);
+
+	if (doc && json_object_set_new(doc, "version", json_integer(1)) == 0 && json_object_set_new(doc, "time", json_string(time_text(x->usec, when))) == 0)
+		line = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(doc);
+	return line;
+}
+
 static void on_event(void *userdata, const struct bh_event *x)
 {
 	struct bh_manager *m = userdata;
 	_cleanup_free_ char *line = NULL;
-	char when[TIME_TEXT];
-	json_t *doc;
 	size_t n;
 
 	if (!m->access.file || !is_wanted(&m->access, x->what))
 		return;
-	doc = bh_event_json(x);
-	if (doc && json_object_set_new(doc, "version", json_integer(1)) == 0 && json_object_set_new(doc, "time", json_string(time_text(x->usec, when))) == 0)
-		line = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
-	json_decref(doc);
+	line = bh_access_line(x);
 	if (!line)
 		return;
 	n = strlen(line);

@@ -35,6 +35,10 @@ struct bh_access {
 	struct bh_callers callers;
 };
 
+struct bh_event;
+/* X as a line without its newline; NULL for no memory. The caller frees it. */
+char *bh_access_line(const struct bh_event *x);
+
 struct bh_manager;
 /* The configuration may be another one: opens, closes or moves the file. */
 void bh_access_follow(struct bh_manager *m);

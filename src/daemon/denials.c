@@ -228,6 +228,20 @@ static void remember(struct bh_manager *m, const struct bh_member *member)
 		bh_log(&m->log, LOG_DEBUG, BH_EVENT_DENIED, "out of memory for who was denied");
 }
 
+/* What a container tried is held against the rules of detect. What comes late, or nobody asked for, says nothing of it. */
+static void detect(struct bh_manager *m, const struct view *v, const struct bh_kind *what, const struct bh_member *by_port)
+{
+	const struct bh_denied *d = v->d;
+	const struct bh_member *member = d->bridge ? by_port : v->reply ? NULL : v->verdict.from.member;
+	struct bh_sight s = {.sees = BH_SEES_DENIED, .n = 1, .to = what->to, .to_zone = what->to_zone, .to_container = v->verdict.to.member,
+		.to_addr = v->to, .proto = d->proto, .port = v->port, .has_port = d->has_ports};
+
+	if (!member || d->class == BH_CLASS_NOISE || d->class == BH_CLASS_INVALID || d->class == BH_CLASS_LIMIT)
+		return;
+	bh_detect_see(m, member, &s);
+	bh_detect_wake(m);
+}
+
 static void on_denied(void *userdata, const struct bh_denied *d)
 {
 	struct bh_manager *m = userdata;
@@ -273,6 +287,8 @@ static void on_denied(void *userdata, const struct bh_denied *d)
 	adopt(m, &v);
 	if (is_early(m, d))
 		return;
+	if (m->detect.detector)
+		detect(m, &v, &what, by_port);
 	if (bh_kinds_note(m->kinds, &what, bh_now_usec(CLOCK_REALTIME), &kind, &first) < 0)
 		return;
 	if (first) {

@@ -57,7 +57,7 @@ static void keep(struct bh_manager *m)
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "%s", m->hand_error);
 }
 
-static void changed(struct bh_manager *m)
+void bh_hand_changed(struct bh_manager *m)
 {
 	if (take_effect(m) < 0)
 		bh_log(&m->log, LOG_ERR, BH_EVENT_DEGRADED, "out of memory");
@@ -95,7 +95,7 @@ int bh_hand_on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (drop_over(m)) {
 		bh_seen_forget_ruleset(&m->seen);	/* what the kernel took out needs no taking out */
-		changed(m);
+		bh_hand_changed(m);
 	} else {
 		(void)take_effect(m);
 	}
@@ -224,6 +224,32 @@ static void too_many(struct bh_control_call *call)
 	bh_control_refuse(call, "failed", "no more than %u things are said by hand, or out of memory", BH_HAND_MAX);
 }
 
+int bh_hand_quarantine(struct bh_manager *m, const char *id, const char *name, uint64_t usec, const char *by)
+{
+	struct bh_hand_item item = {.kind = BH_HAND_QUARANTINE};
+	size_t others = 0;
+	int r;
+
+	bh_vec_foreach(i, &m->hand.v) {
+		if (i->kind == BH_HAND_QUARANTINE && strcmp(i->id, id) == 0)
+			return -EALREADY;
+		others += i->by != NULL;
+	}
+	if (others >= BH_DETECT_HELD_MAX || m->hand.v.n >= BH_HAND_MAX)
+		return -ENOSPC;
+	r = bh_strdup(&item.id, id);
+	if (r == 0)
+		r = bh_strdup(&item.name, name);
+	if (r == 0)
+		r = bh_strdup(&item.by, by);
+	time_set(&item, usec);
+	if (r == 0)
+		r = bh_vec_push(&m->hand.v, item);
+	if (r < 0)
+		bh_hand_item_clear(&item);
+	return r;
+}
+
 void bh_handle_quarantine(struct bh_manager *m, struct bh_control_call *call, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
@@ -250,12 +276,13 @@ void bh_handle_quarantine(struct bh_manager *m, struct bh_control_call *call, co
 		too_many(call);
 		return;
 	}
+	(void)bh_strdup(&i->by, NULL);	/* a person's now */
 	time_set(i, usec);
 	bh_log_container(&m->log, LOG_NOTICE, BH_EVENT_HAND, c->id, "quarantine", "quarantine by hand: %s", i->name);
 	bh_buf_printf(&text, "%s is in quarantine", i->name);
 	if (!bh_streq(name, i->name) && strncmp(name, c->id, strlen(name)) != 0)
 		bh_buf_printf(&text, ", whose network %s shares", name);
-	changed(m);
+	bh_hand_changed(m);
 	answer(m, call, text.s);
 }
 
@@ -286,7 +313,7 @@ void bh_handle_release(struct bh_manager *m, struct bh_control_call *call, const
 	} else {
 		m->hand.v.n = n;
 		bh_buf_printf(&text, "%s is released", name);
-		changed(m);
+		bh_hand_changed(m);
 		answer(m, call, text.s);
 	}
 	bh_vec_clear(&names);
@@ -355,7 +382,7 @@ void bh_handle_allow(struct bh_manager *m, struct bh_control_call *call, const j
 	bh_buf_printf(&text, "%s -> %s is open", i->from, i->to);
 	if (m->hand.locked)
 		bh_buf_puts(&text, ", once the lockdown ends");
-	changed(m);
+	bh_hand_changed(m);
 	answer(m, call, text.s);
 }
 
@@ -363,7 +390,7 @@ static void lock(struct bh_manager *m, struct bh_control_call *call, bool on, co
 {
 	m->hand.locked = on;
 	bh_log(&m->log, on ? LOG_WARNING : LOG_NOTICE, BH_EVENT_HAND, "%s", text);
-	changed(m);
+	bh_hand_changed(m);
 	answer(m, call, text);
 }
 
@@ -402,8 +429,8 @@ static json_t *item_status(const struct bh_manager *m, const struct bh_hand_item
 		bh_vec_foreach(s, &m->sources)
 			bh_vec_foreach(c, &(*s)->inventory->containers)
 				there = there || (bh_streq(c->id, i->id) && c->state != BH_CONTAINER_STOPPED);
-		return json_pack("{s:s, s:o, s:o, s:b, s:o}", "kind", "quarantine", "container", bh_json_text(i->name), "id", bh_json_text(i->id),
-			"running", there, "seconds_left", left_json(i, now));
+		return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o}", "kind", "quarantine", "container", bh_json_text(i->name), "id", bh_json_text(i->id),
+			"by", bh_json_text(i->by), "running", there, "seconds_left", left_json(i, now));
 	}
 	for (size_t k = 0; k < i->ports.n; k++)
 		(void)json_array_append_new(ports, bh_json_text(i->ports.v[k]));

@@ -18,6 +18,7 @@ enum bh_hand_kind {
 struct bh_hand_item {
 	enum bh_hand_kind kind;
 	char *id, *name;		/* a container's: the id counts, the name is for people */
+	char *by;			/* the rule of detect that did it; NULL: a person */
 	char *from, *to;		/* zones as in a rule */
 	struct bh_strv ports;		/* as in a rule; none: every protocol */
 	uint64_t for_usec;		/* how long from when it was said; 0: until it is taken back */

@@ -8,6 +8,7 @@ void bh_hand_item_clear(struct bh_hand_item *i)
 {
 	free(i->id);
 	free(i->name);
+	free(i->by);
 	free(i->from);
 	free(i->to);
 	bh_strv_clear(&i->ports);
@@ -35,8 +36,8 @@ static json_t *item_json(const struct bh_hand_item *i)
 
 	for (size_t k = 0; k < i->ports.n; k++)
 		(void)json_array_append_new(ports, json_string(i->ports.v[k]));
-	return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:I, s:I, s:I}", "kind", i->kind == BH_HAND_ALLOW ? "allow" : "quarantine", "id", i->id,
-		"name", i->name, "from", i->from, "to", i->to, "ports", ports, "for", (json_int_t)i->for_usec, "end_boot", (json_int_t)i->end_boot,
+	return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:I, s:I, s:I}", "kind", i->kind == BH_HAND_ALLOW ? "allow" : "quarantine", "id",
+		i->id, "name", i->name, "by", i->by, "from", i->from, "to", i->to, "ports", ports, "for", (json_int_t)i->for_usec, "end_boot", (json_int_t)i->end_boot,
 		"end_real", (json_int_t)i->end_real);
 }
 
@@ -79,6 +80,8 @@ static int item_read(const json_t *o, bool same_boot, uint64_t now_boot, uint64_
 	i->kind = bh_streq(kind, "allow") ? BH_HAND_ALLOW : BH_HAND_QUARANTINE;
 	if (r == 0)
 		r = string_read(o, "name", &i->name);
+	if (r == 0)
+		r = string_read(o, "by", &i->by);
 	if (r == 0)
 		r = string_read(o, "from", &i->from);
 	if (r == 0)

@@ -20,6 +20,7 @@
 #define BH_EVENT_CONNECTIONS "connections"
 #define BH_EVENT_HAND "hand"
 #define BH_EVENT_CONTROL "control"
+#define BH_EVENT_DETECT "detect"
 
 struct bh_events;
 

@@ -535,6 +535,7 @@ void bh_manager_free(struct bh_manager *m)
 	bh_nflog_free(m->nflog);
 	bh_flows_free(m->flows);
 	bh_kinds_free(m->kinds);
+	bh_detect_clear(m);
 	bh_people_clear(&m->people);
 	bh_access_close(&m->access);
 	bh_endings_clear(&m->endings);

@@ -5,6 +5,7 @@
 #define BULKHEAD_DAEMON_MANAGER_H
 
 #include "access.h"
+#include "detect.h"
 #include "events.h"
 #include "hand.h"
 #include "kinds.h"
@@ -226,6 +227,7 @@ struct bh_manager {
 	struct bh_kinds *kinds;
 	struct bh_people people;
 	struct bh_access access;
+	struct bh_detect detect;
 	bool access_known;		/* a configuration said whether there is one */
 	BH_VEC(struct bh_follower) followers;
 	uint64_t nflog_lost;		/* of these it was told */
@@ -328,6 +330,10 @@ static inline const struct bh_policy *bh_policy_in_force(const struct bh_manager
 /* hand.c: what was said by hand before, at start. What cannot be read is a lockdown. 0 or -ENOMEM. */
 int bh_hand_load(struct bh_manager *m);
 int bh_hand_on_time(sd_event_source *source, uint64_t usec, void *userdata);
+/* A rule of detect, BY, closes the container ID for USEC. It takes effect with bh_hand_changed(). 0; -EALREADY: it is in quarantine; -ENOSPC: so many
+ * are; -ENOMEM. */
+int bh_hand_quarantine(struct bh_manager *m, const char *id, const char *name, uint64_t usec, const char *by);
+void bh_hand_changed(struct bh_manager *m);	/* takes effect now, and is kept */
 json_t *bh_hand_json(const struct bh_manager *m);	/* for status; NULL for no memory */
 void bh_handle_quarantine(struct bh_manager *m, struct bh_control_call *call, const json_t *request);
 void bh_handle_release(struct bh_manager *m, struct bh_control_call *call, const json_t *request);

@@ -108,6 +108,7 @@ static struct bh_policy *adopt(struct bh_manager *m, struct bh_policy *policy)
 	m->config.loaded_usec = bh_now_usec(CLOCK_REALTIME);
 	m->config.keep_due = false;
 	bh_access_follow(m);
+	bh_detect_follow(m);
 	BH_FAULT("config-adopted");
 	return old;
 }

@@ -35,7 +35,10 @@ int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_er
 
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
-	return bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
+	r = bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
+	if (r == 0)
+		bh_detect_feed(m);
+	return r;
 }
 
 #define BURIED_MAX 65536
@@ -107,6 +110,8 @@ static int container_set(struct bh_manager *m, struct bh_inventory *i, const str
 		r = bh_container_copy(&copy, c);
 	if (r < 0)
 		return r;
+	if (old && old->posture.known && c->posture.known)
+		bh_detect_posture(m, c->id, &old->posture, &c->posture);
 	if (old) {	/* in its place: the order is the order of status */
 		bh_bury(m, old);
 		*old = copy;
@@ -210,6 +215,9 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 		whole = true;
 		network_gone(s->inventory, msg->id);
 		break;
+	case BH_RUNTIME_MSG_EXEC:
+		bh_detect_exec(s->manager, msg->id, msg->text);
+		return;
 	case BH_RUNTIME_MSG_RESOLVERS:
 		whole = true;
 		r = source_resolvers(s, msg);

@@ -19,6 +19,7 @@
 #define BRIDGES_FILE "bridges"
 #define UNCONFIRMED_FILE "unconfirmed"
 #define HAND_FILE "by-hand.json"
+#define CONTACTS_FILE "contacts"
 
 static void closedirp(DIR **d)
 {
@@ -290,6 +291,21 @@ int bh_state_keep_hand(const char *dir, const char *text)
 int bh_state_load_hand(const char *dir, struct bh_buf *ret)
 {
 	_cleanup_free_ char *path = join(dir, HAND_FILE);
+
+	return path ? bh_buf_read_file(ret, path, FILE_MAX) : -ENOMEM;
+}
+
+int bh_state_keep_contacts(const char *dir, const char *text)
+{
+	_cleanup_buf_ struct bh_buf b = {0};
+
+	bh_buf_puts(&b, text);
+	return replace_file(dir, CONTACTS_FILE, &b, false);
+}
+
+int bh_state_load_contacts(const char *dir, struct bh_buf *ret)
+{
+	_cleanup_free_ char *path = join(dir, CONTACTS_FILE);
 
 	return path ? bh_buf_read_file(ret, path, FILE_MAX) : -ENOMEM;
 }

@@ -25,6 +25,9 @@ bool bh_state_is_unconfirmed(const char *dir, const struct bh_policy *policy);
 /* What was said by hand, as text: written beside, synced, renamed. 0 or -errno; of the second -ENOENT when there is none. */
 int bh_state_keep_hand(const char *dir, const char *text);
 int bh_state_load_hand(const char *dir, struct bh_buf *ret);
+/* Which zones have talked (include/bulkhead/detect.h), the same way but not synced: what a crash loses of it is learned again. */
+int bh_state_keep_contacts(const char *dir, const char *text);
+int bh_state_load_contacts(const char *dir, struct bh_buf *ret);
 /* Whether a last good configuration is there. */
 bool bh_state_has_good(const char *dir);
 

@@ -33,6 +33,23 @@ const char *const bh_log_words[BH_LOG_WORDS] = {
 	[BH_LOG_DEGRADED] = "degraded",
 };
 
+const char *const bh_sees_words[BH_SEES_MAX] = {
+	[BH_SEES_DENIED] = "denied",
+	[BH_SEES_CONNECTIONS] = "connections",
+	[BH_SEES_FIRST_CONTACT] = "first-contact",
+	[BH_SEES_SATURATED] = "saturated",
+	[BH_SEES_EXEC] = "exec",
+	[BH_SEES_POSTURE] = "posture-changed",
+};
+
+const char *const bh_distinct_words[BH_DISTINCT_MAX] = {
+	[BH_DISTINCT_NONE] = "packets",
+	[BH_DISTINCT_PORTS] = "ports",
+	[BH_DISTINCT_ADDRESSES] = "addresses",
+	[BH_DISTINCT_CONTAINERS] = "containers",
+	[BH_DISTINCT_ZONES] = "zones",
+};
+
 const struct bh_unforwardable bh_unforwardable[] = {
 	{"0.0.0.0/8", "unspecified"}, {"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"},
 	{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "reserved"}, {"::/127", "loopback"},
@@ -140,6 +157,13 @@ void bh_policy_free(struct bh_policy *p)
 	rules_clear(p->expect.v, p->expect.n);
 	free(p->log.file);
 	bh_require_free(p->require);
+	bh_vec_foreach(d, &p->detect) {
+		free(d->name);
+		bh_strv_clear(&d->except);
+		refs_clear(d->zones.v, d->zones.n);
+	}
+	bh_vec_clear(&p->detect);
+	free(p->alerts);
 	bh_strv_clear(&p->files);
 	free(p);
 }

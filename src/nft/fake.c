@@ -517,6 +517,7 @@ static void fake_free(struct bh_nft *n)
 static const struct bh_nft_ops fake_ops = {
 	.observe = fake_observe,
 	.apply = fake_apply,
+	.counters = fake_observe,
 	.free = fake_free,
 };
 

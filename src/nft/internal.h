@@ -198,6 +198,7 @@ struct nft_kernel {
 	struct nft_socket socket;
 };
 int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err);
+int nft_counters(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err);
 int nft_apply(struct nft_kernel *k, const struct bh_plan *plan, struct bh_error *err);
 
 #endif

@@ -14,6 +14,11 @@ static int kernel_apply(struct bh_nft *n, const struct bh_plan *plan, struct bh_
 	return nft_apply((struct nft_kernel *)n, plan, err);
 }
 
+static int kernel_counters(struct bh_nft *n, struct bh_ruleset **ret, struct bh_error *err)
+{
+	return nft_counters((struct nft_kernel *)n, ret, err);
+}
+
 static void kernel_free(struct bh_nft *n)
 {
 	struct nft_kernel *k = (struct nft_kernel *)n;
@@ -25,6 +30,7 @@ static void kernel_free(struct bh_nft *n)
 static const struct bh_nft_ops kernel_ops = {
 	.observe = kernel_observe,
 	.apply = kernel_apply,
+	.counters = kernel_counters,
 	.free = kernel_free,
 };
 

@@ -275,3 +275,46 @@ int nft_observe(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *
 	}
 	return bh_fail(err, -EAGAIN, "reading the rule set: it did not hold still in %d tries", TRIES);
 }
+
+/* One set by its name, with its elements. */
+static int view_set(struct view *v, const char *name)
+{
+	struct nft_seen_sets sets = {0};
+	char buf[256];
+	struct nlmsghdr *nlh = request(buf, sizeof(buf), NFT_MSG_GETSET, NLM_F_ACK, nft_family(v->family));
+	int r;
+
+	mnl_attr_put_strz(nlh, NFTA_SET_TABLE, NFT_TABLE_NAME);
+	mnl_attr_put_strz(nlh, NFTA_SET_NAME, name);
+	v->sets = &sets;
+	r = nft_socket_dump(&v->k->socket, nlh, on_set, v);
+	r = r < 0 ? r : dump_elems(v);
+	r = r < 0 ? r : sets_keep(v);
+	nft_seen_sets_clear(&sets);
+	v->sets = NULL;
+	return r;
+}
+
+int nft_counters(struct nft_kernel *k, struct bh_ruleset **ret, struct bh_error *err)
+{
+	static const struct {
+		enum bh_family family;
+		const char *name;
+	} sets[] = {{BH_FAMILY_INET, "drops4"}, {BH_FAMILY_INET, "drops6"}, {BH_FAMILY_BRIDGE, "drops"}};
+	_cleanup_(bh_ruleset_freep) struct bh_ruleset *rs = calloc(1, sizeof(*rs));
+	struct view v = {.k = k};
+	int r = rs ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(sets) && r == 0; i++) {
+		v.family = sets[i].family;
+		v.table = &rs->tables[v.family];
+		r = view_set(&v, sets[i].name);
+	}
+	if (r < 0)
+		return bh_fail(err, r, "reading the counters: %s", strerror(-r));
+	bh_ruleset_sort(rs);
+	if (told_twice(rs))
+		return bh_fail(err, -EAGAIN, "the counters did not hold still");
+	*ret = bh_take(rs);
+	return 0;
+}

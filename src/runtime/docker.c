@@ -18,7 +18,9 @@
 	"/events?since=%llu&filters=%%7B%%22type%%22:%%5B%%22container%%22,%%22network%%22%%5D,%%22event%%22:%%5B"    \
 	"%%22create%%22,%%22destroy%%22,%%22start%%22,%%22stop%%22,%%22die%%22,%%22oom%%22,%%22restart%%22,"          \
 	"%%22rename%%22,%%22pause%%22,%%22unpause%%22,%%22update%%22,%%22connect%%22,%%22disconnect%%22,"             \
-	"%%22remove%%22%%5D%%7D"
+	"%%22remove%%22%s%%5D%%7D"
+/* Docker matches this one by its beginning: the command follows. An exec that is made and never started does nothing. */
+#define EXECS ",%22exec_start%22"
 
 static const struct bh_docker_times default_times = {
 	.retry_min = 50,
@@ -281,7 +283,7 @@ static void docker_connect(struct bh_docker *d)
 	(void)sd_event_now(d->event, CLOCK_REALTIME, &now);
 	now /= 1000000;
 	bh_buf_printf(&path, EVENTS_PATH,
-		(unsigned long long)(now > EVENTS_SINCE_SECONDS ? now - EVENTS_SINCE_SECONDS : 0));
+		(unsigned long long)(now > EVENTS_SINCE_SECONDS ? now - EVENTS_SINCE_SECONDS : 0), d->execs ? EXECS : "");
 	get.path = path.s;
 	if (path.err || bh_docker_timer(d, &d->open_timer, d->times.open, on_open_timeout) < 0 ||
 		bh_http_get(d->http, &get, &d->stream) < 0)
@@ -353,11 +355,24 @@ static void docker_free(struct bh_runtime *r)
 	free(d);
 }
 
+static void docker_execs(struct bh_runtime *r, bool on)
+{
+	struct bh_docker *d = (struct bh_docker *)r;
+	bool changed = d->execs != on;
+
+	d->execs = on;
+	if (changed && d->stream) {
+		d->retry = d->times.retry_min;
+		bh_docker_lost(d, "what is followed has changed");
+	}
+}
+
 static const struct bh_runtime_ops docker_ops = {
 	.kind = "docker",
 	.start = docker_start,
 	.resync = docker_resync,
 	.look = docker_look,
+	.execs = docker_execs,
 	.stats = docker_stats,
 	.free = docker_free,
 };

@@ -35,6 +35,7 @@ struct bh_docker {
 	struct bh_http_request *stream;
 	struct bh_buf line;
 	size_t skipped;			/* bytes of a line that is too long, not kept */
+	bool execs;			/* are told of */
 	char *reason;			/* why absent, or what ails it, as told */
 	unsigned retry;
 	uint64_t connected_at;

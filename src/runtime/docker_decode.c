@@ -48,7 +48,21 @@ static void take_id(char dst[BH_DOCKER_ID], const char *s)
 		memcpy(dst, s, strlen(s) + 1);
 }
 
-/* What changes something that is told. `exec_*`, `attach`, `health_status`, `top`, … do not. */
+#define EXEC_START "exec_start: "
+
+/* Valid UTF-8, as the parser made it: cut before a character that would not fit. */
+static void take_text(char dst[BH_EXEC_TEXT_MAX + 1], const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > BH_EXEC_TEXT_MAX)
+		for (n = BH_EXEC_TEXT_MAX; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80;)
+			n--;
+	memcpy(dst, s, n);
+	dst[n] = '\0';
+}
+
+/* What changes something that is told. `exec_create`, `exec_die`, `attach`, `health_status`, `top`, … do not. */
 static enum bh_docker_event_kind container_event(const char *action)
 {
 	static const char *const looks[] = {"destroy", "oom", "pause", "unpause", "rename", "restart", "stop"};
@@ -59,6 +73,8 @@ static enum bh_docker_event_kind container_event(const char *action)
 		return BH_DOCKER_EVENT_START;
 	if (bh_streq(action, "die"))
 		return BH_DOCKER_EVENT_DIE;
+	if (strncmp(action, EXEC_START, strlen(EXEC_START)) == 0)
+		return BH_DOCKER_EVENT_EXEC;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(looks); i++)
 		if (bh_streq(action, looks[i]))
 			return BH_DOCKER_EVENT_CONTAINER;
@@ -96,6 +112,8 @@ int bh_docker_decode_event(const char *text, size_t n, struct bh_docker_event *r
 		take_id(e.container, id);
 		if (e.kind != BH_DOCKER_EVENT_OTHER && !*e.container)
 			return -EBADMSG;
+		if (e.kind == BH_DOCKER_EVENT_EXEC)
+			take_text(e.text, action + strlen(EXEC_START));
 	} else if (strcmp(type, "network") == 0) {
 		e.kind = network_event(action);
 		take_id(e.network, id);

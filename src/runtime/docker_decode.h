@@ -4,6 +4,7 @@
 #define BULKHEAD_RUNTIME_DOCKER_DECODE_H
 
 #include <bulkhead/inventory.h>
+#include <bulkhead/runtime.h>
 
 /* The longest id: 64 hexadecimal digits. Swarm's and BuildKit's have 25 letters and digits. */
 #define BH_DOCKER_ID 65
@@ -28,6 +29,7 @@ enum bh_docker_event_kind {
 	BH_DOCKER_EVENT_CONNECT,	/* `container` to `network` */
 	BH_DOCKER_EVENT_DISCONNECT,
 	BH_DOCKER_EVENT_NETWORK,	/* look at `network` again */
+	BH_DOCKER_EVENT_EXEC,		/* `text` was executed in `container` */
 };
 
 /* A hint, never a fact. Ids that are not used are "". */
@@ -35,6 +37,7 @@ struct bh_docker_event {
 	enum bh_docker_event_kind kind;
 	char container[BH_DOCKER_ID];
 	char network[BH_DOCKER_ID];
+	char text[BH_EXEC_TEXT_MAX + 1];	/* cut at a character */
 };
 
 /* Who is attached to a network, as the network itself lists it. */

@@ -415,6 +415,10 @@ static int event_apply(struct bh_docker *d, const struct bh_docker_event *e)
 			return -ENOMEM;
 		n->marked = true;
 		return 0;
+	case BH_DOCKER_EVENT_EXEC:
+		if (!d->model.quiet)
+			d->model.fn(d->model.userdata, &(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_EXEC, .id = e->container, .text = e->text});
+		return 0;
 	}
 	return 0;
 }
@@ -434,7 +438,7 @@ void bh_docker_event_line(struct bh_docker *d, const char *text, size_t n)
 		r = event_apply(d, &e);
 	if (r < 0)
 		bh_docker_bad_event(d);
-	else if (*e.container && e.kind != BH_DOCKER_EVENT_OTHER)
+	else if (*e.container && e.kind != BH_DOCKER_EVENT_OTHER && e.kind != BH_DOCKER_EVENT_EXEC)
 		confirm_later(d, e.container);
 }
 

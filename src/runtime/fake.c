@@ -26,6 +26,11 @@ static void fake_look(struct bh_runtime *r, const char *bridge)
 	((struct fake *)r)->stats.events++;
 }
 
+static void fake_execs(struct bh_runtime *r, bool on)
+{
+	(void)r, (void)on;
+}
+
 static struct bh_runtime_stats fake_stats(const struct bh_runtime *r)
 {
 	return ((const struct fake *)r)->stats;
@@ -42,6 +47,7 @@ static const struct bh_runtime_ops fake_ops = {
 	.start = fake_start,
 	.resync = fake_resync,
 	.look = fake_look,
+	.execs = fake_execs,
 	.stats = fake_stats,
 	.free = fake_free,
 };

@@ -25,7 +25,8 @@ enum frame_kind {
 	FRAME_NETWORK_GONE,
 	FRAME_RESOLVERS,
 	FRAME_STATS,
-	FRAME_MAX = FRAME_STATS,
+	FRAME_EXEC,
+	FRAME_MAX = FRAME_EXEC,
 };
 
 /* One frame's worth. What is read is its own. */
@@ -34,6 +35,7 @@ struct frame {
 	enum bh_runtime_state state;
 	char *reason;
 	char *id;
+	char *text;
 	struct bh_container *container;
 	struct bh_network *network;
 	struct bh_addrs addrs;
@@ -208,6 +210,10 @@ static void frame_wire(struct bh_wire *w, struct frame *f)
 		bh_wire_text(w, &f->reason, REASON_MAX, BH_WIRE_OPTIONAL | BH_WIRE_PLAIN);
 		bh_wire_vec(w, &f->addrs.v, ADDRS_MAX, 5, bh_wire_addr);
 		break;
+	case FRAME_EXEC:
+		bh_wire_text(w, &f->id, ID_MAX, BH_WIRE_WORD);
+		bh_wire_text(w, &f->text, BH_EXEC_TEXT_MAX, 0);
+		break;
 	case FRAME_STATS:
 		bh_wire_u64(w, &f->stats.events);
 		bh_wire_u64(w, &f->stats.resyncs);
@@ -270,7 +276,8 @@ static int listing_put(const struct bh_inventory *i, bh_runtime_put put, void *u
 
 int bh_runtime_wire_tell(const struct bh_runtime_msg *msg, bh_runtime_put put, void *userdata)
 {
-	struct frame f = {.state = msg->state, .reason = (char *)(uintptr_t)msg->reason, .id = (char *)(uintptr_t)msg->id};
+	struct frame f = {.state = msg->state, .reason = (char *)(uintptr_t)msg->reason, .id = (char *)(uintptr_t)msg->id,
+		.text = (char *)(uintptr_t)msg->text};
 
 	switch (msg->kind) {
 	case BH_RUNTIME_MSG_STATE:
@@ -293,6 +300,9 @@ int bh_runtime_wire_tell(const struct bh_runtime_msg *msg, bh_runtime_put put, v
 		if (msg->addrs)
 			f.addrs = *msg->addrs;
 		break;
+	case BH_RUNTIME_MSG_EXEC:
+		f.kind = FRAME_EXEC;
+		break;
 	}
 	return frame_put(&f, put, userdata);
 }
@@ -308,6 +318,7 @@ static void frame_clear(struct frame *f)
 {
 	free(f->reason);
 	free(f->id);
+	free(f->text);
 	if (f->container)
 		bh_container_clear(f->container);
 	free(f->container);
@@ -359,8 +370,9 @@ static int frame_take(struct bh_runtime_reader *r, struct frame *f, size_t n, bh
 		[FRAME_NETWORK] = BH_RUNTIME_MSG_NETWORK,
 		[FRAME_NETWORK_GONE] = BH_RUNTIME_MSG_NETWORK_GONE,
 		[FRAME_RESOLVERS] = BH_RUNTIME_MSG_RESOLVERS,
+		[FRAME_EXEC] = BH_RUNTIME_MSG_EXEC,
 	};
-	struct bh_runtime_msg msg = {.state = f->state, .reason = f->reason, .container = f->container, .network = f->network, .id = f->id,
+	struct bh_runtime_msg msg = {.state = f->state, .reason = f->reason, .container = f->container, .network = f->network, .id = f->id, .text = f->text,
 		.addrs = &f->addrs};
 
 	if (r->listing && f->kind == FRAME_LISTED)

@@ -163,6 +163,15 @@ static void fake_free(struct bh_tc *t)
 	free(t);
 }
 
+/* Nothing is carried in memory. */
+static int fake_bytes(struct bh_tc *t, bh_tc_bytes_fn fn, void *userdata, struct bh_error *err)
+{
+	(void)err;
+	bh_vec_foreach(l, &fake_of(t)->host->links)
+		fn(userdata, l->ifindex, 0, 0);
+	return 0;
+}
+
 static const struct bh_tc_ops fake_ops = {
 	.host = fake_host,
 	.refresh = fake_refresh,
@@ -172,6 +181,7 @@ static const struct bh_tc_ops fake_ops = {
 	.bridge_learns = fake_bridge_learns,
 	.nsid_of_pid = fake_nsid,
 	.route = fake_route,
+	.bytes = fake_bytes,
 	.free = fake_free,
 };
 

@@ -40,6 +40,9 @@ int bh_tc_set_bridge_learns(struct bh_nl *n, const char *bridge, bool groups, st
 /* route.c: see route in struct bh_tc_ops. */
 int bh_tc_read_route(struct bh_nl *n, const struct bh_addr *to);
 
+/* stats.c: see bytes in struct bh_tc_ops. */
+int bh_tc_read_bytes(struct bh_nl *n, bh_tc_bytes_fn fn, void *userdata, struct bh_error *err);
+
 /* observe.c */
 int bh_tc_read_shape(struct bh_nl *n, const struct bh_tc_kinds *kinds, struct bh_shape **ret, struct bh_error *err);
 

@@ -50,6 +50,11 @@ static int kernel_route(struct bh_tc *t, const struct bh_addr *to)
 	return bh_tc_read_route(&kernel_of(t)->nl, to);
 }
 
+static int kernel_bytes(struct bh_tc *t, bh_tc_bytes_fn fn, void *userdata, struct bh_error *err)
+{
+	return bh_tc_read_bytes(&kernel_of(t)->nl, fn, userdata, err);
+}
+
 static void kernel_free(struct bh_tc *t)
 {
 	bh_nl_close(&kernel_of(t)->nl);
@@ -65,6 +70,7 @@ static const struct bh_tc_ops kernel_ops = {
 	.bridge_learns = kernel_bridge_learns,
 	.nsid_of_pid = kernel_nsid,
 	.route = kernel_route,
+	.bytes = kernel_bytes,
 	.free = kernel_free,
 };
 

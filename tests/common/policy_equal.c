@@ -88,10 +88,18 @@ static bool rule_equal(const struct bh_rule *a, const struct bh_rule *b)
 		a->values == b->values && a->has_values == b->has_values && a->expect_accept == b->expect_accept;
 }
 
+static bool detect_equal(const struct bh_detect_rule *a, const struct bh_detect_rule *b)
+{
+	return bh_streq(a->name, b->name) && a->sees == b->sees && a->distinct == b->distinct && a->more_than == b->more_than &&
+		a->within_usec == b->within_usec && a->learn_usec == b->learn_usec && EACH(&a->except, &b->except, text_equal) &&
+		EACH(&a->zones, &b->zones, ref_equal) && a->alert == b->alert && a->quarantine_usec == b->quarantine_usec && a->audit == b->audit;
+}
+
 bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
 {
 	return a->mode == b->mode && a->deny == b->deny && memcmp(&a->doctor, &b->doctor, sizeof(a->doctor)) == 0 && rates_equal(&a->host_rates, &b->host_rates) &&
 		bh_streq(a->log.file, b->log.file) && a->log.size == b->log.size && a->log.keep == b->log.keep && a->log.what == b->log.what &&
-		require_equal(a->require, b->require) && EACH(&a->zones, &b->zones, zone_equal) &&
+		require_equal(a->require, b->require) &&
+		EACH(&a->detect, &b->detect, detect_equal) && bh_streq(a->alerts, b->alerts) && EACH(&a->zones, &b->zones, zone_equal) &&
 		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);
 }

@@ -332,6 +332,7 @@ static void deliver_event(struct life *l)
 	case BH_DOCKER_EVENT_NETWORK:
 		need(bh_docker_model_add_network(&l->m, e.network) != NULL);
 		break;
+	case BH_DOCKER_EVENT_EXEC:
 	case BH_DOCKER_EVENT_OTHER:
 		break;
 	}

@@ -643,7 +643,7 @@ static void images(void **state)
 static void events_of_a_day(void **state)
 {
 	static const size_t expect[] = {
-		[BH_DOCKER_EVENT_OTHER] = 7,
+		[BH_DOCKER_EVENT_OTHER] = 6,
 		[BH_DOCKER_EVENT_CONTAINER] = 6,
 		[BH_DOCKER_EVENT_CONFIGURED] = 7,
 		[BH_DOCKER_EVENT_START] = 6,
@@ -651,6 +651,7 @@ static void events_of_a_day(void **state)
 		[BH_DOCKER_EVENT_CONNECT] = 8,
 		[BH_DOCKER_EVENT_DISCONNECT] = 6,
 		[BH_DOCKER_EVENT_NETWORK] = 1,
+		[BH_DOCKER_EVENT_EXEC] = 1,
 	};
 	_cleanup_buf_ struct bh_buf text = {0};
 	size_t count[BH_ARRAY_SIZE(expect)] = {0};
@@ -684,6 +685,7 @@ static void events_that_are_bad(void **state)
 		enum bh_docker_event_kind kind;
 	} good[] = {
 		{"{\"Type\":\"daemon\",\"Action\":\"reload\"}", BH_DOCKER_EVENT_OTHER},
+		{"{\"Type\":\"container\",\"Action\":\"exec_start: start\",\"Actor\":{\"ID\":\"" ID64 "\"}}", BH_DOCKER_EVENT_EXEC},
 		{"{\"Type\":\"container\",\"Action\":\"exec_create: start\",\"Actor\":{\"ID\":\"" ID64 "\"}}", BH_DOCKER_EVENT_OTHER},
 		{"{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"" ID64 "\",\"Attributes\":{\"container\":5}}}",
 			BH_DOCKER_EVENT_NETWORK},

@@ -51,6 +51,7 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		bh_buf_puts(&w->said, "state\n");
 		break;
 	case BH_RUNTIME_MSG_RESOLVERS:
+	case BH_RUNTIME_MSG_EXEC:
 		break;
 	}
 }

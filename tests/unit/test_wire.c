@@ -62,6 +62,10 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 	case BH_RUNTIME_MSG_NETWORK_GONE:
 		assert_string_equal(msg->id, e->expect->id);
 		break;
+	case BH_RUNTIME_MSG_EXEC:
+		assert_string_equal(msg->id, e->expect->id);
+		assert_string_equal(msg->text, e->expect->text);
+		break;
 	case BH_RUNTIME_MSG_RESOLVERS:
 		assert_true(bh_streq(msg->reason, e->expect->reason));
 		assert_int_equal(msg->addrs->v.n, e->expect->addrs->v.n);
@@ -126,6 +130,7 @@ static void test_round_trip(void **state)
 		bh_vec_foreach(c, &i->containers) {
 			goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_CONTAINER, .container = c});
 			goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_GONE, .id = c->id});
+			goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_EXEC, .id = c->id, .text = "sh -c \"\x1b\""});
 		}
 		bh_vec_foreach(n, &i->networks) {
 			goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_NETWORK, .network = n});
