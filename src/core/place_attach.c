@@ -4,6 +4,7 @@
 #include "select.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <string.h>
 
 #define SHOWN 64
@@ -45,6 +46,20 @@ static int unenforced(struct bh_member *m, enum bh_enforced e, struct bh_buf *te
 	return bh_buf_steal(text, &m->unenforced_reason);
 }
 
+/* rtnetlink does what it is told about another namespace when the asker has CAP_NET_ADMIN in the user namespace that owns it, and the host's is a
+ * number away from a container, as its veth's other end is there (rtnl_get_net_ns_capable() in net/core/rtnetlink.c). So such a
+ * container can make itself a link that no bridge of ours is in: what comes by that is the world's. */
+static int powers(struct bh_member *m)
+{
+	const struct bh_posture *s = &m->container->posture;
+	_cleanup_buf_ struct bh_buf text = {0};
+
+	if (!s->known || m->attachments.n == 0 || s->namespaces[BH_NAMESPACE_USER] != BH_ISOLATION_HOST || !(s->caps & (bh_caps)1 << CAP_NET_ADMIN))
+		return 0;
+	bh_buf_puts(&text, "with NET_ADMIN, and without userns-remap, it can make links in the host's network itself");
+	return unenforced(m, BH_ENFORCED_PARTIAL, &text);
+}
+
 static int attach_endpoints(const struct placer *p, struct bh_member *m)
 {
 	_cleanup_buf_ struct bh_buf text = {0};
@@ -72,7 +87,7 @@ static int attach_endpoints(const struct placer *p, struct bh_member *m)
 		memcpy(a->bridge, bridge->name, sizeof(a->bridge));
 	}
 	if (outside == 0)
-		return 0;
+		return powers(m);
 	if (outside > 1)
 		bh_buf_printf(&text, ", and %zu more", outside - 1);
 	return unenforced(m, m->attachments.n > 0 ? BH_ENFORCED_PARTIAL : BH_ENFORCED_NONE, &text);

@@ -394,7 +394,8 @@ int bh_http_new(sd_event *event, const char *path, struct bh_http **ret, struct 
 		return bh_fail(err, -ENOMEM, "libcurl does not start");
 	h->global = true;
 	h->event = sd_event_ref(event);
-	r = sd_event_add_time_relative(event, &h->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, h);
+	/* libcurl begins each request by a time-out of 0: with an accuracy of 1 ms the request would leave 1 ms later */
+	r = sd_event_add_time_relative(event, &h->timer, CLOCK_MONOTONIC, 0, 1, on_timer, h);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
 	r = sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);

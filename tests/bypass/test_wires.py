@@ -7,6 +7,9 @@ Each is tried with the rules, with the file in audit (where somebody's denial is
 control, in which it must get through. What is honest and alike passes with the rules.
 """
 import contextlib
+import ctypes
+import json
+import os
 import pathlib
 import re
 import socket
@@ -203,6 +206,55 @@ class Wires(unittest.TestCase):
     def test_errors_are_not_told_by_the_unknown(self):
         rows = {f"v{v}": lambda v=v: self.error(v, "stray1", "2001:db8:d0::77" if v == 6 else "10.111.0.77") for v in (4, 6)}
         self.rows(rows, "unknown")
+
+    def test_what_a_helper_expects_is_judged_by_its_own_ends(self):
+        """The host's rules may ask for conntrack's helper for FTP: web1 says in its allowed connection where api1 may call back."""
+        NET.nft("host", """table ip helpers {
+            ct helper ftp { type "ftp" protocol tcp; }
+            chain pre { type filter hook prerouting priority -150; tcp dport 21 ct helper set "ftp"; }
+        }""")
+        self.addCleanup(NET.nft, "host", "delete table ip helpers")
+        server = W.Server(NET, "api1", (21,))
+        NET.servers.append(server)
+
+        def called_back(port):
+            s, _ = NET.probe.open("web1", socket.SOCK_STREAM, a4("api1"), 21)
+            self.addCleanup(s.close)
+            self.assertEqual(NET.probe.pump(s, NET.probe._result), "ok")
+            s.send(b"USER nobody\r\n")   # the helper waits for the end of a line
+            NET.probe.pump(s, lambda x: None, 0.05)
+            s.send(f"PORT {a4('web1').replace('.', ',')},{port >> 8},{port & 255}\r\n".encode())
+            NET.probe.pump(s, lambda x: None, 0.05)
+            self.assertIn(f"dport={port}", NET.sh("host", "conntrack -L expect 2>/dev/null"), "nothing is expected")
+            return NET.probe.tcp("api1", a4("web1"), port)
+        try:
+            NET.nft("host", "add element inet bulkhead ports_1_web { b8:2 . tcp . 21 }")
+            self.assertEqual(called_back(2222), "reset")
+            NET.unload()
+            self.assertEqual(called_back(2222), "ok", "control")
+        finally:
+            NET.servers.remove(server)
+            for x in server.socks.values():
+                x.close()
+
+    def test_net_admin_alone_makes_links_at_the_host(self):
+        """Why status tells of a container that has it: nothing of ours can stop that."""
+        def attr(kind, data):
+            return struct.pack("HH", 4 + len(data), kind) + data + b"\0" * (-len(data) % 4)
+        host = json.loads(NET.run("web1", ["ip", "-j", "link", "show", "eth0"]))[0]["link_netnsid"]
+        with NET.at("web1"):
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self.addCleanup(s.close)
+        s.bind((0, 0))
+        b = (struct.pack("BBHiII", 0, 0, 0, 0, 1, 1) + attr(3, b"bypass0\0") + attr(46, struct.pack("i", host))     # IFLA_TARGET_NETNSID
+             + attr(18, attr(1, b"veth\0")))
+        pid = os.fork()
+        if not pid:     # CAP_NET_ADMIN and no other
+            ctypes.CDLL(None).syscall(126, struct.pack("II", 0x20080522, 0), struct.pack("6I", 1 << 12, 1 << 12, 0, 0, 0, 0))
+            s.send(struct.pack("IHHII", 16 + len(b), 16, 0x605, 1, 0) + b)
+            os._exit(struct.unpack_from("i", s.recv(4096), 16)[0] != 0)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertIn("bypass0", NET.sh("host", "ip link show bypass0; ip link del bypass0"))
 
 
 if __name__ == "__main__":

@@ -668,7 +668,7 @@ class Lab:
         self.networks[name] = bridge
         return bridge
 
-    def create(self, name, labels=None, network="bridge", cmd=None, ports=None, image="lab", host_config=None, ip=None):
+    def create(self, name, labels=None, network="bridge", cmd=None, ports=None, image="lab", host_config=None, ip=None, user=None):
         """ports: {"80/tcp": "8080"}, {"80/tcp": ("127.0.0.1", "8080")} or a list of these. Returns the id; not started."""
         hc = {"NetworkMode": network, "Init": False, **(host_config or {})}
         if ports:
@@ -679,6 +679,8 @@ class Lab:
                 "ExposedPorts": {k: {} for k in (ports or {})}}
         if cmd:
             body["Cmd"] = list(map(str, cmd))
+        if user:
+            body["User"] = user
         if ip:
             body["NetworkingConfig"] = {"EndpointsConfig": {network: {"IPAMConfig": {"IPv4Address": ip}}}}
         return self.api("POST", f"/containers/create?name={name}", body)["Id"]

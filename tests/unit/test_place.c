@@ -466,6 +466,37 @@ static void enforced_as_far_as_bridges_go(void **state)
 	assert_string_equal(member(w, "none")->unenforced_reason, "has no network");
 }
 
+/* It may make links in this namespace by itself, which no bridge of ours is in. */
+static void who_has_net_admin_is_enforced_in_part(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t caps;
+		enum bh_isolation user;
+		bool known, partial;
+	} cases[] = {
+		{"usual", 0xa80425fb, BH_ISOLATION_HOST, true, false}, {"admin", 1u << 12, BH_ISOLATION_HOST, true, true},
+		{"remapped", 1u << 12, BH_ISOLATION_PRIVATE, true, false}, {"untold", 1u << 12, BH_ISOLATION_HOST, false, false},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_container *c = mb_container(w->inventory, cases[i].name);
+		char addr[] = "10.0.0.2";
+
+		addr[7] = (char)('2' + i);
+		c->posture.known = cases[i].known;
+		c->posture.caps = cases[i].caps;
+		c->posture.namespaces[BH_NAMESPACE_USER] = cases[i].user;
+		mb_endpoint(c, "a", addr, (uint8_t)(2 + i));
+	}
+	mb_container(w->inventory, "alone")->posture = (struct bh_posture){.known = true, .caps = 1u << 12, .namespaces[BH_NAMESPACE_USER] = BH_ISOLATION_HOST};
+	place(w);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++)
+		assert_int_equal(member(w, cases[i].name)->enforced, cases[i].partial ? BH_ENFORCED_PARTIAL : BH_ENFORCED_FULL);
+	assert_non_null(strstr(member(w, "admin")->unenforced_reason, "NET_ADMIN"));
+}
+
 static void an_address_held_twice_is_nobodys(void **state)
 {
 	struct world *w = *state;
@@ -682,6 +713,7 @@ int main(void)
 		T(a_flawed_container_gets_nothing),
 		T(who_is_listed),
 		T(enforced_as_far_as_bridges_go),
+		T(who_has_net_admin_is_enforced_in_part),
 		T(an_address_held_twice_is_nobodys),
 		T(sharers_belong_to_the_owner),
 		T(ports_are_found_by_bridge_and_mac),
