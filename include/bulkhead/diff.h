@@ -21,8 +21,8 @@ enum bh_change_kind {
 	BH_ADD_COUNTER,
 	BH_ADD_CHAIN,		/* without its rules */
 	BH_ADD_SET,		/* without its elements */
-	BH_ADD_ELEMS,
 	BH_ADD_RULES,		/* all rules of chain, which has none now */
+	BH_ADD_ELEMS,
 };
 
 /* Pointers go into the wanted or the seen rule set, which must outlive the plan. */

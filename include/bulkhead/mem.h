@@ -45,6 +45,10 @@ int bh_vec_reserve_(void *v, size_t *cap, size_t want, size_t item_size);
 int bh_vec_exact_(void *v, size_t *cap, size_t n, size_t item_size);
 #define bh_vec_exact(vec, n_) bh_vec_exact_(&(vec)->v, &(vec)->cap, (n_), sizeof(*(vec)->v))
 
+/* Gives back the room that V does not use; where there is no memory for that it stays. */
+void bh_vec_fit_(void *v, size_t *cap, size_t n, size_t item_size);
+#define bh_vec_fit(vec) bh_vec_fit_(&(vec)->v, &(vec)->cap, (vec)->n, sizeof(*(vec)->v))
+
 /* Appends ITEM. 0, or -ENOMEM with the vector unchanged (ITEM is still the caller's). */
 #define bh_vec_push(vec, item)                                                                     \
 	({                                                                                         \

@@ -47,6 +47,23 @@ int bh_vec_exact_(void *vec_v, size_t *cap, size_t n, size_t item_size)
 	return 0;
 }
 
+void bh_vec_fit_(void *vec_v, size_t *cap, size_t n, size_t item_size)
+{
+	void *old, *p = NULL;
+
+	if (n == *cap)
+		return;
+	memcpy(&old, vec_v, sizeof(old));
+	if (n > 0)
+		p = realloc(old, n * item_size);
+	else
+		free(old);
+	if (n > 0 && !p)
+		return;
+	memcpy(vec_v, &p, sizeof(p));
+	*cap = n;
+}
+
 int bh_strv_push(struct bh_strv *l, const char *s)
 {
 	char *copy = strdup(s);

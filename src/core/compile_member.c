@@ -196,6 +196,7 @@ static void set_subtract(struct bh_set *all, const struct bh_set *members)
 		if (!bh_set_find(members, all->elems.v[i].key))
 			all->elems.v[n++] = all->elems.v[i];
 	all->elems.n = n;
+	bh_vec_fit(&all->elems);	/* it had room for all members, and is kept */
 }
 
 static bool is_member_of(const struct bh_set *four, const struct bh_set *six, const struct bh_addr *a)

@@ -287,7 +287,10 @@ static int diff_table(struct diff *d)
 	if (!d->seen->present && !change_add(d, BH_ADD_TABLE, d->wanted))
 		return -ENOMEM;
 	if (flush_rules(d) < 0 || take_elems(d, BH_DEL_ELEMS) < 0 || take_elems(d, BH_FLUSH_SET) < 0 ||
-		take_objects(d) < 0 || add_objects(d) < 0 || add_elems(d) < 0 || add_rules(d) < 0)
+		take_objects(d) < 0 || add_objects(d) < 0)
+		return -ENOMEM;
+	/* Where a chain looks up a map for the first time the kernel walks over all that is in it (nf_tables_bind_set()): so rules come before elements */
+	if (add_rules(d) < 0 || add_elems(d) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -177,9 +177,79 @@ _Static_assert(offsetof(struct bh_counter, name) == 0, "name_cmp");
 			qsort((vec)->v, (vec)->n, sizeof(*(vec)->v), cmp);                         \
 	} while (0)
 
+#define RANKED_MIN 64	/* elements: fewer are sorted as they are */
+
+/* An element, and the first eight of the bytes in which the keys of its set differ at all: they tell nearly all of them apart. */
+struct ranked {
+	uint64_t rank;
+	const struct bh_elem *e;
+};
+
+static int ranked_cmp(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+	int c;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	c = elem_cmp(x->e, y->e);
+	return c ? c : (x->e > y->e) - (x->e < y->e);
+}
+
+/* Where the keys differ, eight places at most. Returns how many. */
+static size_t places_find(const struct bh_elem *v, size_t n, uint8_t places[8])
+{
+	uint64_t differs[BH_KEY_MAX / 8] = {0}, first[BH_KEY_MAX / 8], key[BH_KEY_MAX / 8];
+	size_t found = 0;
+
+	memcpy(first, v[0].key, sizeof(first));
+	for (size_t i = 1; i < n; i++) {
+		memcpy(key, v[i].key, sizeof(key));
+		for (size_t k = 0; k < BH_ARRAY_SIZE(key); k++)
+			differs[k] |= key[k] ^ first[k];
+	}
+	for (uint8_t i = 0; i < BH_KEY_MAX && found < 8; i++)
+		if (((const uint8_t *)differs)[i])
+			places[found++] = i;
+	return found;
+}
+
+/* As SORT() does, in a fraction of its time: what is compared are numbers that lie side by side. False for no memory. */
+static bool sort_ranked(struct bh_elem **v, size_t *cap, size_t n)
+{
+	_cleanup_free_ struct ranked *by = malloc(n * sizeof(*by));
+	struct bh_elem *sorted = NULL;
+	bool already = true;
+	uint8_t places[8];
+	size_t n_places;
+
+	if (!by)
+		return false;
+	n_places = places_find(*v, n, places);
+	for (size_t i = 0; i < n; i++) {
+		by[i] = (struct ranked){.e = &(*v)[i]};
+		for (size_t k = 0; k < n_places; k++)
+			by[i].rank = by[i].rank << 8 | (*v)[i].key[places[k]];
+		already = already && (i == 0 || ranked_cmp(&by[i - 1], &by[i]) <= 0);
+	}
+	if (already)
+		return true;
+	sorted = malloc(n * sizeof(*sorted));
+	if (!sorted)
+		return false;
+	qsort(by, n, sizeof(*by), ranked_cmp);
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = *by[i].e;
+	free(*v);
+	*v = sorted;
+	*cap = n;
+	return true;
+}
+
 void bh_set_sort(struct bh_set *s)
 {
-	SORT(&s->elems, elem_cmp);
+	if (s->elems.n < RANKED_MIN || !sort_ranked(&s->elems.v, &s->elems.cap, s->elems.n))
+		SORT(&s->elems, elem_cmp);
 }
 
 static void chain_sort(struct bh_chain *c)

@@ -101,7 +101,7 @@ int skel_rule_add(struct bh_chain *chain, const struct skel_rule *r)
 {
 	struct bh_nft_rule *d = bh_vec_add(&chain->rules);
 
-	if (!d)
+	if (!d || bh_vec_exact(&d->stmts, r->n) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n; i++)
 		if (skel_stmt_add(d, &r->s[i]) < 0)

@@ -581,7 +581,7 @@ static void what_is_replaced_lets_go_of_what_uses_it(void **state)
 	(void)state;
 	PLAN(bh_table_set(t, "from_zone")->flags = BH_SET_COUNTER,
 		"- rules inet forward (1)\n- elements inet from_zone\n- set inet from_zone\n+ set inet from_zone\n"
-		"+ element inet from_zone { b8:1 : jump zone_1_web }\n+ rules inet forward (1)\n");
+		"+ rules inet forward (1)\n+ element inet from_zone { b8:1 : jump zone_1_web }\n");
 	PLAN(bh_table_chain(t, "forward")->priority = 0,
 		"- rules inet forward (1)\n- chain inet forward\n+ chain inet forward\n+ rules inet forward (1)\n");
 	PLAN(bh_table_chain(t, "forward")->policy = BH_DROP,
@@ -591,10 +591,10 @@ static void what_is_replaced_lets_go_of_what_uses_it(void **state)
 	PLAN(t->flags = 1,
 		"- table inet bulkhead\n+ table inet bulkhead\n+ counter inet zone_1_web\n+ chain inet forward\n"
 		"+ chain inet zone_1_web\n+ set inet fresh\n+ set inet from_zone\n+ set inet world4\n+ set inet zone_of4\n"
+		"+ rules inet forward (1)\n+ rules inet zone_1_web (1)\n"
 		"+ element inet from_zone { b8:1 : jump zone_1_web }\n"
 		"+ element inet world4 { 10.0.0.0 : b9:2, 10.2.0.0 : b9:3 }\n"
-		"+ element inet zone_of4 { \"br-1\" . 10.0.0.2 : b8:1, \"br-1\" . 10.0.0.3 : b8:1 }\n"
-		"+ rules inet forward (1)\n+ rules inet zone_1_web (1)\n");
+		"+ element inet zone_of4 { \"br-1\" . 10.0.0.2 : b8:1, \"br-1\" . 10.0.0.3 : b8:1 }\n");
 }
 
 static void many_elements_are_one_line(void **state)

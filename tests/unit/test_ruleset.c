@@ -62,6 +62,40 @@ static struct bh_elem elem4(uint32_t a, uint32_t value)
 	return e;
 }
 
+/* Of many elements what differs in the first eight places is compared as a number: order, doubles and what differs only behind that. */
+static void many_elements_sort(void **state)
+{
+	static const size_t counts[] = {63, 64, 65, 5000};
+
+	(void)state;
+	for (size_t c = 0; c < BH_ARRAY_SIZE(counts); c++) {
+		struct bh_set s = {.n_key = 1};
+		uint64_t sum = 0, back = 0;
+
+		for (size_t i = 0; i < counts[c]; i++) {
+			struct bh_elem *e = bh_vec_add(&s.elems);
+			uint32_t x = (uint32_t)(i * 2654435761u);
+
+			assert_non_null(e);
+			for (size_t k = 0; k < 10; k++)	/* ten places differ, two kinds of keys do only in the last */
+				e->key[3 * k] = (uint8_t)(k < 9 ? x >> (k % 3) & 3 : x >> 8);
+			e->value = (uint32_t)i;
+			sum += i;
+		}
+		bh_set_sort(&s);
+		for (size_t i = 0; i < s.elems.n; i++)
+			back += s.elems.v[i].value;
+		assert_int_equal(s.elems.n, counts[c]);
+		assert_int_equal(sum, back);
+		for (size_t i = 1; i < s.elems.n; i++) {
+			int r = memcmp(s.elems.v[i - 1].key, s.elems.v[i].key, BH_KEY_MAX);
+
+			assert_true(r < 0 || (r == 0 && s.elems.v[i - 1].value < s.elems.v[i].value));
+		}
+		bh_set_clear(&s);
+	}
+}
+
 static void sets_sort_find_and_copy(void **state)
 {
 	_cleanup_(bh_ruleset_freep) struct bh_ruleset *r = calloc(1, sizeof(*r));
@@ -195,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_has_a_name_and_a_width),
 		cmocka_unit_test(keys_are_padded_to_registers),
+		cmocka_unit_test(many_elements_sort),
 		cmocka_unit_test(sets_sort_find_and_copy),
 		cmocka_unit_test(set_types_are_what_the_kernel_knows),
 		cmocka_unit_test(elements_compare_by_what_they_hold),
