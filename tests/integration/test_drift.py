@@ -142,7 +142,7 @@ class Drift(unittest.TestCase):
         def all_of_them():
             for what, cmd in (
                     ("element", ["delete", "element", "inet", "bulkhead", "zone_of4", "{", f'"{self.bridge}"', ".", self.web.ip4, "}"]),
-                    ("added element", ["add", "element", "bridge", "bulkhead", "owned4", "{", "192.0.2.1", "}"]),
+                    ("added element", ["add", "element", "bridge", "bulkhead", "ports", "{", "nobodys", "}"]),
                     ("set", ["flush", "set", "bridge", "bulkhead", "pin4"]),
                     ("added chain", ["add", "chain", "inet", "bulkhead", "mine", "{", "type", "filter", "hook", "forward", "priority", "-1;", "}"]),
                     ("counted rule", ["insert", "rule", "inet", "bulkhead", "forward", "counter"])):

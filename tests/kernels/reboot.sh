@@ -11,9 +11,13 @@ case $step in
 	wait_for 60 enforcing
 	wait_for 60 flowing
 	report
-	result "owned $(bulkhead status --json | grep -c '"owned": *true')"
+	owned=$(bulkhead status --json | grep -c '"owned": *true')
+	result "owned $owned"
 	pid=$(systemctl show -p MainPID --value bulkheadd)
 	systemctl kill -s KILL bulkheadd
+	# an owner's tables outlive a flush while the daemon is dead
+	[ "$owned" = 0 ] || nft flush ruleset
+	result "left $(nft list tables | grep -c 'inet bulkhead')"
 	wait_for 60 sh -c "[ \$(systemctl show -p MainPID --value bulkheadd) -gt 0 ] && [ \$(systemctl show -p MainPID --value bulkheadd) != $pid ]"
 	wait_for 60 enforcing
 	result "restarts $(systemctl show -p NRestarts --value bulkheadd)"

@@ -11,12 +11,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-class Reboot(unittest.TestCase):
+class Reboot:
+    kernel = owned = None
+
     @classmethod
     def setUpClass(cls):
         work = pathlib.Path(tempfile.mkdtemp(prefix="bh-vm-", dir="/var/tmp"))
         cls.addClassCleanup(shutil.rmtree, work)
-        m = vm.Machine(work)
+        m = vm.Machine(work, cls.kernel)
         m.guest("reboot.sh")
         m.install(vm.CONFIG)
         cls.console = m.boot(3000)
@@ -34,6 +36,7 @@ class Reboot(unittest.TestCase):
     def test_1_under_systemd(self):
         s = self.step(0)
         print(f"# kernel {s['kernel'][0]}: tables owned {s['owned'][0]}, sockets kept {s['kept'][0]}")
+        self.assertEqual((s["owned"], s["kept"], s["left"]), ([self.owned], [self.owned], ["1"]))
         self.assertEqual((s["restarts"], s["reload"], s["failed"]), (["1"], ["0"], ["0", "0"]))
         self.assertGreater(self.number(0, "denials"), 0)
 
@@ -49,6 +52,16 @@ class Reboot(unittest.TestCase):
         self.assertEqual(self.step(1)["tables"], ["0"])
         self.assertGreater(self.number(2, "forbidden"), 20)
         print(f"# without bulkhead {self.number(2, 'forbidden')} forbidden ones")
+
+
+class Debian(Reboot, unittest.TestCase):
+    """No table can be owned for good there."""
+    kernel, owned = vm.KERNEL, "0"
+
+
+class Backport(Reboot, unittest.TestCase):
+    """systemd keeps the owner's socket, so that while the daemon is dead a flush by another leaves the tables."""
+    kernel, owned = vm.BACKPORT, "1"
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ import lab  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = TOP / "build-test" / "vm"
-PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps linux-image-cloud-amd64 docker.io apparmor iptables nftables libnftnl11 libmnl0 "
+PACKAGES = ("systemd systemd-sysv dbus kmod iproute2 procps docker.io apparmor iptables nftables libnftnl11 libmnl0 "
             "libnl-3-200 libnl-route-3-200 libyaml-0-2 libcurl4 libjansson4 libsystemd0 libnetfilter-conntrack3 libnetfilter-log1 "
             "libmicrohttpd12 libncursesw6")
+KERNEL = "linux-image-cloud-amd64"     # Debian 12's own
+BACKPORT = "linux-image-6.12-cloud-amd64"
 # for the containers of common.sh
 CONFIG = """version: 1
 mode: enforce
@@ -52,13 +54,13 @@ def sh(*cmd, **kw):
     return r.stdout
 
 
-def debian():
-    """The root file system as Debian's packages make it, as a tar."""
-    path = CACHE / f"debian-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:16]}.tar"
+def debian(packages):
+    """The root file system as Debian's packages make it, security updates too, as a tar."""
+    path = CACHE / f"debian-{hashlib.sha256(packages.encode()).hexdigest()[:16]}.tar"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         half = path.with_suffix(".half.tar")
-        sh("mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES.split())}", "bookworm", half)
+        sh("mmdebstrap", "--variant=minbase", f"--include={','.join(packages.split())}", "bookworm", half)
         half.rename(path)
     return path
 
@@ -78,11 +80,11 @@ def image(path):
 class Machine:
     """root: its files before the first boot. boot() runs it until it powers itself off."""
 
-    def __init__(self, work):
+    def __init__(self, work, kernel=KERNEL, packages=""):
         self.work = pathlib.Path(work)
         self.root = self.work / "root"
         self.root.mkdir()
-        sh("tar", "-C", self.root, "-xf", debian())
+        sh("tar", "-C", self.root, "-xf", debian(f"{PACKAGES} {kernel} {packages}"))
 
     def write(self, name, text, mode=0o644):
         path = self.root / name
@@ -98,6 +100,7 @@ class Machine:
         self.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
         self.write("etc/hostname", "guest\n")
         sh("systemctl", "--root", self.root, "enable", "docker", "guest")
+        sh("systemctl", "--root", self.root, "mask", "serial-getty@ttyS0")     # a getty hangs up who writes there
         (self.root / "var/lib/guest").mkdir()
         (self.root / "var/log/journal").mkdir(exist_ok=True)
 

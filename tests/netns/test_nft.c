@@ -23,7 +23,7 @@ static const char forms[] =
 	"  map world4 { type ipv4_addr : classid; flags interval; elements = { 10.0.0.0/8 : b9:2, 11.0.0.0/8 : b9:3, 240.0.0.0/4 : b9:4 }; }\n"
 	"  map go { type classid : verdict; counter; elements = { b8:1 : jump leaf, b8:2 : goto leaf, b8:3 : accept, b8:4 : drop, b8:5 : return }; }\n"
 	"  map open { type classid . inet_proto . inet_service : verdict; counter; elements = { b8:1 . tcp . 80 : accept }; }\n"
-	"  map ranges { type classid . inet_proto . inet_service : verdict; flags interval; counter; elements = { b8:1 . tcp . 9000-9999 : accept, b8:2 . udp . 53 : accept }; }\n"
+	"  set ranges { type classid . inet_proto . inet_service; flags interval; counter; elements = { b8:1 . tcp . 9000-9999, b8:2 . udp . 53 }; }\n"
 	"  set hops { typeof ip6 hoplimit; elements = { 255 }; }\n"
 	"  counter a { }\n  counter b { }\n"
 	"  chain leaf { accept\n }\n"
@@ -45,7 +45,7 @@ static const char forms[] =
 	"    th dport @ports accept\n    ip6 hoplimit @hops accept\n    meta priority set iifname . ct original ip saddr map @zone4\n"
 	"    meta priority set ct reply ip saddr map @world4\n    meta priority set b9:3\n    meta priority set ip saddr map { 1.2.3.4 : b8:1 }\n"
 	"    meta priority vmap @go\n    meta priority . meta l4proto . th dport vmap @open\n"
-	"    meta priority . meta l4proto . th dport vmap @ranges\n    update @fresh { meta priority timeout 10s }\n"
+	"    meta priority . meta l4proto . th dport @ranges accept\n    update @fresh { meta priority timeout 10s }\n"
 	"    update @fresh { meta priority }\n    update @met { meta priority ct count 2000 } goto leaf\n"
 	"    update @fresh { meta priority timeout 2s limit rate 20/second burst 20 packets } goto leaf\n"
 	"    update @fresh { meta priority limit rate 3/minute burst 3 packets } goto leaf\n    ct status ! confirmed accept\n"
@@ -180,7 +180,7 @@ static void test_drift(void **state)
 		"flush map inet bulkhead zone4",
 		"add element inet bulkhead ports { 300-400 }",
 		"delete element inet bulkhead ports { 100-200 }",
-		"add element inet bulkhead ranges { b8:7 . tcp . 1-2 : accept }",
+		"add element inet bulkhead ranges { b8:7 . tcp . 1-2 }",
 		"add element inet bulkhead go { b8:9 : drop }",
 		"add chain inet bulkhead stranger",
 		"add chain inet bulkhead stranger { type filter hook forward priority 0; policy drop; }",
