@@ -4,7 +4,6 @@
 #include "select.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <string.h>
 
 #define SHOWN 64
@@ -54,7 +53,7 @@ static int powers(struct bh_member *m)
 	const struct bh_posture *s = &m->container->posture;
 	_cleanup_buf_ struct bh_buf text = {0};
 
-	if (!s->known || m->attachments.n == 0 || s->namespaces[BH_NAMESPACE_USER] != BH_ISOLATION_HOST || !(s->caps & (bh_caps)1 << CAP_NET_ADMIN))
+	if (!s->known || m->attachments.n == 0 || s->namespaces[BH_NAMESPACE_USER] != BH_ISOLATION_HOST || !(s->caps & (bh_caps)1 << bh_cap_number("NET_ADMIN")))
 		return 0;
 	bh_buf_puts(&text, "with NET_ADMIN, and without userns-remap, it can make links in the host's network itself");
 	return unenforced(m, BH_ENFORCED_PARTIAL, &text);

@@ -427,6 +427,12 @@ class Rows:
         self.form("v4", "far", lambda m: (lambda p: self.eth(0x800, p[:8] + b"\1" + p[9:10] + struct.pack("!H", W.checksum(
             p[:8] + b"\1" + p[9:10] + b"\0\0" + p[12:20])) + p[12:], **gw))(W.ip4(me.ip4, self.far.ip4, 17, W.udp(1, OPEN, m))), dies)
         self.form("v6", "far", lambda m: self.u6(m, self.far.ip6, OPEN, hops=1, mac=self.gw.mac), dies)
+        self.row("B-1", "IP in frames to the bridge's own groups")
+        for last in (2, 3, 0x0e):
+            g = f"01:80:c2:00:00:{last:02x}"
+            for name, a4, a6 in (("as itself", me.ip4, me.ip6), ("as another", "192.0.2.9", "2001:db8:99::9")):
+                self.form(f"v4 to {last:02x} {name}", "host", lambda m, g=g, a4=a4: self.u4(m, self.gw.ip4, 22, a4, mac=g))
+                self.form(f"v6 to {last:02x} {name}", "host", lambda m, g=g, a6=a6: self.u6(m, self.gw.ip6, 22, a6, mac=g))
         self.row("B-4", "neighbour discovery by the gateway")
         for k in (135, 136):
             for look, dst in (("far", self.far.ip6), ("out", self.out6)):

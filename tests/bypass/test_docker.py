@@ -28,6 +28,7 @@ zones:
   far: {{select: {{labels: {{tier: far}}}}}}
 allow:
   - {{from: web, to: api, ports: [udp/{frames.OPEN}, tcp/{frames.OPEN}]}}
+  - {{from: host, to: api, ports: [udp/{frames.OPEN}]}}
 """
 # Numbers that a kernel takes for itself or finds broken, so that what they carry arrives nowhere as it was: each family, where
 SWALLOWED = {(4, "host"): {0, 255}, (6, "host"): {0, 43, 44, 50, 51, 60, 255, 58, 59, 135}}
@@ -125,6 +126,18 @@ class Docker(unittest.TestCase):
                 out[c["name"][7:]] = out.get(c["name"][7:], 0) + c["packets"]
         return out
 
+    def flooded(self):
+        """Where it arrives when the host sends to api1, knows its MAC, and its bridge does not know where that is: of each family."""
+        p, text, out = self.party["peer"], (HERE / "shout.py").read_text(), []
+        for a in (p.ip4, p.ip6):
+            self.lab.host.exec("ip", "neigh", "replace", a, "lladdr", p.mac, "dev", self.bridges[0], "nud", "permanent")
+            self.lab.host.exec("ip", "link", "set", self.bridges[0], "type", "bridge", "fdb_flush")
+            self.counted()
+            self.lab.host.exec("python3", "-c", text, a)
+            out.append({w for got in self.counted().values() for w in got if w != "host"})
+            self.lab.host.exec("ip", "neigh", "del", a, "dev", self.bridges[0])
+        return out
+
     # -- the tests ----------------------------------------------------------------------
 
     def test_1_control_without_bulkhead(self):
@@ -142,6 +155,7 @@ class Docker(unittest.TestCase):
                     wrong.append(f"{row}, {f.name}: {got or 'nowhere'}" + (f", though {f.control}" if f.control else ""))
         print(f"# {sum(len(r.forms) for r in self.rows)} forms of {len(self.rows)} rows; protocol numbers that do not arrive: {swallowed}")
         self.assertFalse(wrong, "\n".join(wrong))
+        self.assertEqual(self.flooded(), [{"peer", "same"}] * 2)
         for k, v in swallowed.items():
             self.assertLessEqual(len(v - SWALLOWED.get(k, set())), FEW, f"{k}: {sorted(v)}")
 
@@ -258,6 +272,9 @@ class Docker(unittest.TestCase):
                     self.c["me"].exec("sh", "-ec", back)
         self.settle()
         lab.wait_for("web1 to be as it was", lambda: set(self.tricked("true")) == {1, 2}, 20)
+
+    def test_8_what_the_host_sends_goes_to_nobody_else(self):
+        self.assertEqual(self.flooded(), [{"peer"}] * 2)
 
 
 if __name__ == "__main__":
