@@ -308,7 +308,31 @@ class Posture(unittest.TestCase):
             self.assertEqual(self.failed(f"{name}{STARTS - 1}"), ("app", []))
             self.end(sent)
 
-    def test_a_control_arrives_without_require(self):
+    def test_a_shipped_rules(self):
+        """rules/hardened.yaml: who does what its first lines say is in its zone and reaches the next one; who does not is in quarantine."""
+        base = {"SecurityOpt": ["no-new-privileges"], "Memory": 64 << 20, "PidsLimit": 64}
+        tight = {**base, "CapDrop": ["ALL"], "ReadonlyRootfs": True}
+        web = {**base, "CapDrop": ["ALL"], "CapAdd": ["CHOWN", "SETGID", "SETUID", "NET_BIND_SERVICE"]}
+        self.daemon.reload((lab.TOP / "rules/hardened.yaml").read_text())
+        made = [self.lab.run("h-web", labels={"tier": "web"}, network="net", host_config=web),
+                self.lab.run("h-api", labels={"tier": "api"}, network="net", user="1000:1000", host_config=tight),
+                self.lab.run("h-db", labels={"tier": "db"}, network="net", user="1000:1000", host_config=tight),
+                self.lab.run("h-plain", labels={"tier": "api"}, network="net"),
+                self.lab.run("h-root", labels={"tier": "db"}, network="net", host_config=tight)]
+        self.assertEqual([self.failed(n) for n in ("h-web", "h-api", "h-db")], [("web", []), ("api", []), ("db", [])])
+        self.assertEqual(self.failed("h-plain"), ("quarantine", ["no-new-privileges", "memory-limit", "pids-limit", "user", "capabilities", "read-only-root"]))
+        self.assertEqual(self.failed("h-root"), ("quarantine", ["user"]))
+        rx = self.lab.receiver(made[2], [5432])
+        for c, arrives in ((made[1], 1), (made[3], 0)):
+            marker = f"rules-{c.name}"
+            self.lab.send(c, [("tcp", made[2].ip4, 5432, marker)], 1)
+            self.assertEqual(rx.count(marker), arrives, c.name)
+        rx.stop()
+        for c in made:
+            c.remove()
+        self.daemon.reload(CONFIG)
+
+    def test_b_control_arrives_without_require(self):
         self.daemon.reload(CONFIG.replace("require:\n  privileged: false\n", ""))
         sent = self.starts("control", 4, {**APP, **PRIVILEGED})
         lab.time.sleep(0.3)
