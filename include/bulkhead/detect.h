@@ -18,7 +18,7 @@
 struct bh_sight {
 	enum bh_sees sees;
 	const char *id, *name, *zone;	/* the container; id NULL: the zone as a whole (saturated) */
-	uint64_t n;			/* packets, connections; bytes (saturated) */
+	uint64_t n;			/* packets, connections; bytes (saturated, egress) */
 	/* denied, connections, first contact: whom */
 	const char *to, *to_zone;
 	bool to_container;

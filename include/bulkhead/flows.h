@@ -39,6 +39,9 @@ struct bh_flow {
 	uint32_t mark;
 	uint16_t zone;			/* of conntrack */
 	uint8_t tcp_state;		/* enum tcp_conntrack, linux/netfilter/nf_conntrack_tcp.h */
+	bool counted;			/* conntrack counts it (nf_conntrack_acct): so many bytes by the initiator and by the responder */
+	uint64_t from_bytes, to_bytes;
+	bool ended;			/* it is told of as it ends */
 	bool picked_up;			/* TCP: conntrack saw no SYN, so that who opened it is a guess */
 };
 
@@ -68,7 +71,7 @@ struct bh_denied {
 /* Decodes one message of the kernel (NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET) of LEN bytes at MSG. Reads nothing beyond, allocates nothing. What
  * the packet is too short for stays zero. 0; -EBADMSG; -ENOMSG for a message of another kind or a prefix that is not ours. */
 int bh_denied_decode(const void *msg, size_t len, struct bh_denied *ret);
-/* The same for one connection (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW). */
+/* The same for one connection (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW, or _DELETE for one that ends). */
 int bh_flow_decode(const void *msg, size_t len, struct bh_flow *ret);
 
 typedef void (*bh_denied_fn)(void *userdata, const struct bh_denied *d);
@@ -109,9 +112,9 @@ int bh_flows_new(struct bh_flows **ret, struct bh_error *err);
 void bh_flows_free(struct bh_flows *f);
 BH_DEFINE_FREEP(struct bh_flows, bh_flows_free)
 
-/* Each connection that begins, as it begins. */
+/* Each connection that begins, as it begins; and those that end, where ENDS asks for it. */
 struct bh_flow_events;
-int bh_flow_events_new(struct bh_flow_events **ret, struct bh_error *err);
+int bh_flow_events_new(bool ends, struct bh_flow_events **ret, struct bh_error *err);
 int bh_flow_events_fd(const struct bh_flow_events *e);
 /* Hands what is there to FN, a bounded number of messages at a time. 1 when there may be more, 0 when not, -errno. */
 int bh_flow_events_read(struct bh_flow_events *e, bh_flow_fn fn, void *userdata);

@@ -210,6 +210,7 @@ enum bh_sees {
 	BH_SEES_SATURATED,
 	BH_SEES_EXEC,
 	BH_SEES_POSTURE,
+	BH_SEES_EGRESS,		/* bytes to the world */
 	BH_SEES_MAX,
 };
 extern const char *const bh_sees_words[BH_SEES_MAX];	/* "denied", … */
@@ -231,7 +232,7 @@ struct bh_detect_rule {
 	char *name;
 	enum bh_sees sees;
 	enum bh_distinct distinct;
-	uint64_t more_than;		/* so many, or per cent of a cap */
+	uint64_t more_than;		/* so many, or bytes, or per cent of a cap */
 	uint64_t within_usec;		/* 0: no window */
 	uint64_t learn_usec;		/* first contacts: how long they are only learned */
 	struct bh_strv except;		/* commands of execs that are none: globs */

@@ -13,6 +13,7 @@
 #define QUARANTINE_MAX (366 * 24 * 3600 * SECOND)
 #define LEARN_DEFAULT (24 * 3600 * SECOND)
 #define COUNT_MAX 10000000
+#define BYTES_MAX (1ull << 50)
 
 enum detect_key {
 	KEY_SEE,
@@ -40,6 +41,7 @@ static const struct {
 	[BH_SEES_SATURATED] = {1u << KEY_MORE_THAN | 1u << KEY_WITHIN, 0},
 	[BH_SEES_EXEC] = {0, 1u << KEY_MORE_THAN | 1u << KEY_WITHIN | 1u << KEY_EXCEPT},
 	[BH_SEES_POSTURE] = {0, 0},
+	[BH_SEES_EGRESS] = {1u << KEY_MORE_THAN | 1u << KEY_WITHIN, 0},
 };
 
 /* A rule while it is read: thresholds mean something once it is known what it looks at. */
@@ -81,6 +83,8 @@ static void read_more_than(struct bh_cfg *c, const struct bh_node *n, struct bh_
 
 	if (r->sees == BH_SEES_SATURATED)
 		read_percent(c, n, r);
+	else if (r->sees == BH_SEES_EGRESS)
+		bh_cfg_size(c, n, "more-than", 1, BYTES_MAX, &r->more_than);
 	else if (bh_cfg_int(c, n, "more-than", 1, r->distinct == BH_DISTINCT_NONE ? COUNT_MAX : (long)BH_DISTINCT_MOST, &v))
 		r->more_than = (uint64_t)v;
 }
@@ -187,7 +191,7 @@ static void read_rule(struct bh_cfg *c, const struct bh_node *key, const struct 
 		return;
 	seen = bh_cfg_map(c, value, "a rule of detect", keys, BH_ARRAY_SIZE(keys), &t);
 	if (!(seen & 1u << KEY_SEE)) {
-		bh_cfg_error(c, &key->loc, "a rule of detect needs 'see': denied, connections, first-contact, saturated, exec or posture-changed");
+		bh_cfg_error(c, &key->loc, "a rule of detect needs 'see': denied, connections, first-contact, saturated, exec, posture-changed or egress");
 		return;
 	}
 	if (!t.value[KEY_SEE] || !bh_cfg_choice(c, t.value[KEY_SEE], "see", bh_sees_words, BH_SEES_MAX, &sees))
@@ -241,7 +245,9 @@ static void put_rule(struct bh_buf *out, const struct bh_detect_rule *r)
 	bh_buf_printf(out, ": {see: %s", bh_sees_words[r->sees]);
 	if (r->distinct != BH_DISTINCT_NONE)
 		bh_buf_printf(out, ", distinct: %s", bh_distinct_words[r->distinct]);
-	if (r->more_than)
+	if (r->sees == BH_SEES_EGRESS)
+		bh_buf_printf(out, ", more-than: %s", bh_cfg_size_text(r->more_than, text));
+	else if (r->more_than)
 		bh_buf_printf(out, ", more-than: %" PRIu64 "%s", r->more_than, r->sees == BH_SEES_SATURATED ? "%" : "");
 	if (r->within_usec)
 		bh_buf_printf(out, ", within: %s", bh_cfg_time_text(r->within_usec, text));

@@ -169,6 +169,10 @@ void detect_text(const struct bh_detect_rule *r, const struct bh_sight *s, uint6
 		}
 		bh_buf_puts(out, s->text ? s->text : "");
 		return;
+	case BH_SEES_EGRESS:
+		bh_buf_printf(out, "it sent %.1f MiB to the world within ", (double)count / (1 << 20));
+		put_time(out, r->within_usec);
+		return;
 	default:
 		bh_buf_printf(out, "its posture has changed: %s", s->text ? s->text : "");
 	}

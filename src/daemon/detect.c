@@ -282,6 +282,7 @@ void bh_detect_clear(struct bh_manager *m)
 	struct bh_detect *d = &m->detect;
 	sd_event_source **sources[] = {&d->act, &d->counts, &d->samples, &d->keep, &d->flow_io};
 
+	bh_egress_follow(m, false);
 	if (d->contacts_known)
 		keep_contacts(m);
 	for (size_t i = 0; i < BH_ARRAY_SIZE(sources); i++)

@@ -31,6 +31,15 @@ struct bh_carried {
 	uint64_t rx, tx;
 };
 
+/* What a container has sent to the world, as far as conntrack counts it. */
+struct bh_sent {
+	char *id;
+	uint64_t ended;			/* by connections that have ended since it is looked at */
+	uint64_t live;			/* by those that run, as last looked at */
+	uint64_t told;			/* of both together */
+	bool fresh, there;
+};
+
 struct bh_detect {
 	struct bh_detector *detector;	/* NULL: no rules */
 	struct bh_contacts contacts;
@@ -42,6 +51,11 @@ struct bh_detect {
 	struct bh_flow_events *flows;
 	bool flows_told;		/* that they cannot be had */
 	uint64_t flows_lost, nflog_lost;	/* when last looked at */
+	bool flows_end;			/* ends are told, too */
+	sd_event_source *egress;
+	BH_VEC(struct bh_sent) sent;
+	bool sent_gap;			/* ends were lost: what is there is looked at anew */
+	bool acct_told;			/* that conntrack does not count */
 	BH_VEC(struct bh_carried) carried;	/* sorted */
 	uint64_t sampled_usec;
 	struct bh_alerts alerts;
@@ -60,6 +74,10 @@ void bh_detect_posture(struct bh_manager *m, const char *id, const struct bh_pos
 
 /* detect_feed.c: what is not told but asked for, as far as a rule wants it: the kernel's counts, new connections, what caps carry. */
 void bh_detect_feed(struct bh_manager *m);
+/* detect_egress.c: what a container sends to the world, every so often while ON; a connection that has ended. */
+void bh_egress_follow(struct bh_manager *m, bool on);
+void bh_egress_ended(struct bh_manager *m, const struct bh_flow *f);
+
 /* Something was denied: the counts are worth a look. */
 void bh_detect_wake(struct bh_manager *m);
 

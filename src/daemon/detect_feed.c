@@ -70,6 +70,10 @@ static void on_flow(void *userdata, const struct bh_flow *f)
 	struct bh_party from, to;
 	struct bh_sight s = {.n = 1, .to_addr = f->to, .proto = f->proto, .port = f->to_port, .has_port = f->to_port != 0};
 
+	if (f->ended) {
+		bh_egress_ended(m, f);
+		return;
+	}
 	if (!judge || !m->ready)
 		return;
 	from = bh_judge_who(judge, &f->from, NULL);
@@ -98,6 +102,7 @@ static int on_flows(sd_event_source *source, int fd, uint32_t events, void *user
 		d->flows_told = true;
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_DETECT, "new connections come faster than they can be read: detect sees not all of them");
 	}
+	d->sent_gap = d->sent_gap || lost > d->flows_lost;
 	d->flows_lost = lost;
 	if (r < 0) {
 		bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "new connections cannot be read: %s: detect does not see them", strerror(-r));
@@ -108,23 +113,23 @@ static int on_flows(sd_event_source *source, int fd, uint32_t events, void *user
 	return 0;
 }
 
-static void follow_flows(struct bh_manager *m, bool want)
+static void follow_flows(struct bh_manager *m, bool want, bool ends)
 {
 	struct bh_detect *d = &m->detect;
 	struct bh_error err = {0};
 	int r;
 
-	if (want == (d->flows != NULL))
+	if (want == (d->flows != NULL) && (!want || ends == d->flows_end))
 		return;
-	if (!want) {
-		d->flow_io = sd_event_source_disable_unref(d->flow_io);
-		bh_flow_events_free(d->flows);
-		d->flows = NULL;
+	d->flow_io = sd_event_source_disable_unref(d->flow_io);
+	bh_flow_events_free(d->flows);
+	d->flows = NULL;
+	d->flows_end = ends;
+	if (!want)
 		return;
-	}
 	d->flows_told = false;
 	d->flows_lost = 0;
-	r = m->nflog_wanted ? bh_flow_events_new(&d->flows, &err) : 0;	/* not on fakes */
+	r = m->nflog_wanted ? bh_flow_events_new(ends, &d->flows, &err) : 0;	/* not on fakes */
 	if (r == 0 && d->flows)
 		r = sd_event_add_io(m->event, &d->flow_io, bh_flow_events_fd(d->flows), EPOLLIN, on_flows, m);
 	if (r >= 0 && d->flow_io)
@@ -253,10 +258,12 @@ void bh_detect_feed(struct bh_manager *m)
 	bool denied = d->detector && bh_detector_sees(d->detector, BH_SEES_DENIED);
 	bool caps = d->detector && bh_detector_sees(d->detector, BH_SEES_SATURATED);
 	bool flows = d->detector && (bh_detector_sees(d->detector, BH_SEES_CONNECTIONS) || bh_detector_sees(d->detector, BH_SEES_FIRST_CONTACT));
+	bool egress = d->detector && bh_detector_sees(d->detector, BH_SEES_EGRESS);
 	bool execs = d->detector && bh_detector_sees(d->detector, BH_SEES_EXEC);
 	int r = 0;
 
-	follow_flows(m, flows);
+	follow_flows(m, flows || egress, egress);
+	bh_egress_follow(m, egress);
 	bh_vec_foreach(s, &m->sources)
 		if ((*s)->runtime)
 			(*s)->runtime->ops->execs((*s)->runtime, execs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conntrack's word of each connection that has begun (linux/netfilter/nfnetlink_conntrack.h): of what was let through alone. */
+/* Conntrack's word of each connection that has begun, or ended (linux/netfilter/nfnetlink_conntrack.h): of what was let through alone. */
 #include "flows.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ struct bh_flow_events {
 	_Alignas(8) uint8_t buf[65536];
 };
 
-int bh_flow_events_new(struct bh_flow_events **ret, struct bh_error *err)
+int bh_flow_events_new(bool ends, struct bh_flow_events **ret, struct bh_error *err)
 {
 	_cleanup_(bh_flow_events_freep) struct bh_flow_events *e = calloc(1, sizeof(*e));
 	int size = SOCKET_BYTES, fd;
@@ -26,7 +26,7 @@ int bh_flow_events_new(struct bh_flow_events **ret, struct bh_error *err)
 	if (!e)
 		return bh_fail(err, -ENOMEM, "out of memory");
 	e->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!e->nl || mnl_socket_bind(e->nl, NF_NETLINK_CONNTRACK_NEW, MNL_SOCKET_AUTOPID) < 0)
+	if (!e->nl || mnl_socket_bind(e->nl, NF_NETLINK_CONNTRACK_NEW | (ends ? NF_NETLINK_CONNTRACK_DESTROY : 0), MNL_SOCKET_AUTOPID) < 0)
 		return bh_fail(err, -errno, "conntrack's events: %s", strerror(errno));
 	fd = mnl_socket_get_fd(e->nl);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)

@@ -2,6 +2,7 @@
 /* A connection out of conntrack's attributes (linux/netfilter/nfnetlink_conntrack.h). */
 #include "flows.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
@@ -63,6 +64,19 @@ static bool is_picked_up(const struct nlattr *const *tcp)
 	return true;
 }
 
+static bool bytes_decode(const struct nlattr *nest, uint64_t *ret)
+{
+	const struct nlattr *tb[CTA_COUNTERS_MAX + 1];
+
+	if (!flow_nest(nest, tb, CTA_COUNTERS_MAX))
+		return false;
+	if (tb[CTA_COUNTERS_BYTES] && mnl_attr_get_payload_len(tb[CTA_COUNTERS_BYTES]) >= sizeof(*ret)) {
+		memcpy(ret, mnl_attr_get_payload(tb[CTA_COUNTERS_BYTES]), sizeof(*ret));
+		*ret = be64toh(*ret);
+	}
+	return true;
+}
+
 int flow_attrs_decode(const void *data, size_t len, struct bh_flow *ret)
 {
 	const struct nlattr *tb[CTA_MAX + 1], *info[CTA_PROTOINFO_MAX + 1], *tcp[CTA_PROTOINFO_TCP_MAX + 1];
@@ -90,20 +104,28 @@ int flow_attrs_decode(const void *data, size_t len, struct bh_flow *ret)
 		.zone = flow_be16(tb[CTA_ZONE]),
 		.tcp_state = flow_u8(tcp[CTA_PROTOINFO_TCP_STATE]),
 		.picked_up = is_picked_up(tcp),
+		.counted = tb[CTA_COUNTERS_ORIG] && tb[CTA_COUNTERS_REPLY],
 	};
+	if (ret->counted && (!bytes_decode(tb[CTA_COUNTERS_ORIG], &ret->from_bytes) || !bytes_decode(tb[CTA_COUNTERS_REPLY], &ret->to_bytes)))
+		return -EBADMSG;
 	return 0;
 }
 
 int bh_flow_decode(const void *msg, size_t len, struct bh_flow *ret)
 {
 	const struct nlmsghdr *nlh = msg;
+	uint16_t type = flow_message_ok(nlh, len) ? nlh->nlmsg_type : 0;
+	int r;
 
 	if (!flow_message_ok(nlh, len) || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
 		return -EBADMSG;
-	if (nlh->nlmsg_type != ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW))
+	if (type != ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW) && type != ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE))
 		return -ENOMSG;
-	return flow_attrs_decode(mnl_nlmsg_get_payload_offset(nlh, sizeof(struct nfgenmsg)),
+	r = flow_attrs_decode(mnl_nlmsg_get_payload_offset(nlh, sizeof(struct nfgenmsg)),
 		mnl_nlmsg_get_payload_len(nlh) - MNL_ALIGN(sizeof(struct nfgenmsg)), ret);
+	if (r == 0)
+		ret->ended = type == ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE);
+	return r;
 }
 
 struct bh_flow bh_flow_turned(const struct bh_flow *f)

@@ -40,6 +40,7 @@ const char *const bh_sees_words[BH_SEES_MAX] = {
 	[BH_SEES_SATURATED] = "saturated",
 	[BH_SEES_EXEC] = "exec",
 	[BH_SEES_POSTURE] = "posture-changed",
+	[BH_SEES_EGRESS] = "egress",
 };
 
 const char *const bh_distinct_words[BH_DISTINCT_MAX] = {
