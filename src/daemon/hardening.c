@@ -63,6 +63,27 @@ json_t *bh_posture_json(const struct bh_member *m)
 	return json_pack("{s:b, s:s?, s:o}", "known", m->container->posture.known, "required_by", m->barred, "failed", list);
 }
 
+static bool requires(const struct bh_policy *p)
+{
+	if (p->require)
+		return true;
+	bh_vec_foreach(z, &p->zones)
+		if (z->require)
+			return true;
+	return false;
+}
+
+bool bh_postures_missing(const struct bh_manager *m)
+{
+	if (!m->config.policy || !requires(m->config.policy))
+		return false;
+	bh_vec_foreach(s, &m->sources)
+		bh_vec_foreach(c, &(*s)->inventory->containers)
+			if (c->kind == BH_KIND_CONTAINER && !c->posture.known && (c->state == BH_CONTAINER_RUNNING || c->state == BH_CONTAINER_PAUSED))
+				return true;
+	return false;
+}
+
 static int on_time(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	(void)s, (void)usec;

@@ -102,7 +102,7 @@ bool bh_manager_settled(const struct bh_manager *m)
 	bh_vec_foreach(s, &m->sources)
 		if (!(*s)->heard && !((*s)->told && (*s)->state == BH_RUNTIME_ABSENT))
 			return false;
-	return true;
+	return !bh_postures_missing(m);
 }
 
 /* The first runtime that was there and is not, or NULL. */

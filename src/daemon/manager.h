@@ -482,6 +482,8 @@ json_t *bh_json_endings(const struct bh_endings *e);
 uint64_t bh_failures_sum(const struct bh_member *m);
 void bh_failures_log(const struct bh_manager *m, const struct bh_member *member, const struct bh_zone_inst *zone);
 json_t *bh_posture_json(const struct bh_member *m);
+/* Whether a zone requires something, and of somebody who runs nothing is known: he would be moved for not being known. */
+bool bh_postures_missing(const struct bh_manager *m);
 /* A round from scratch is made when time alone may place somebody otherwise. */
 void bh_judge_later(struct bh_manager *m);
 

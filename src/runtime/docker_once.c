@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One look at a Docker, for a command that has no loop of its own: the follower's first snapshot. */
+/* One look at a Docker, for a command that has no loop of its own: the follower's first snapshot, and what it tells
+ * until each that runs has been inspected. */
 #include "docker.h"
 
 #include <errno.h>
@@ -11,6 +12,29 @@ struct once {
 	int error;
 };
 
+#define INSPECTIONS_USEC 5000000u	/* one that starts may keep its inspection waiting */
+
+/* What was told of one is what is known of it now. */
+static int container_set(struct bh_inventory *i, const struct bh_container *c)
+{
+	struct bh_container *old = bh_inventory_container(i, c->id), copy = {0};
+	int r = old ? bh_container_copy(&copy, c) : 0;
+
+	if (r == 0 && old) {
+		bh_container_clear(old);
+		*old = copy;
+	}
+	return r;
+}
+
+static bool is_done(const struct bh_inventory *i)
+{
+	bh_vec_foreach(c, &i->containers)
+		if (c->kind == BH_KIND_CONTAINER && !c->posture.known && (c->state == BH_CONTAINER_RUNNING || c->state == BH_CONTAINER_PAUSED))
+			return false;
+	return true;
+}
+
 static void on_message(void *userdata, const struct bh_runtime_msg *msg)
 {
 	struct once *o = userdata;
@@ -20,6 +44,8 @@ static void on_message(void *userdata, const struct bh_runtime_msg *msg)
 		r = bh_strdup(&o->reason, msg->reason ? msg->reason : "no answer");
 	else if (msg->kind == BH_RUNTIME_MSG_SNAPSHOT && !o->inventory)
 		r = bh_inventory_copy(&o->inventory, msg->inventory);
+	else if (msg->kind == BH_RUNTIME_MSG_CONTAINER && o->inventory)
+		r = container_set(o->inventory, msg->container);
 	if (r < 0)
 		o->error = r;
 }
@@ -51,7 +77,8 @@ int bh_docker_look_once(const char *socket, unsigned timeout_ms, struct bh_inven
 	struct once o = {0};
 	_cleanup_(eventp) sd_event *event = NULL;
 	struct bh_runtime *runtime = NULL;
-	uint64_t end = 0;
+	uint64_t end = 0, now = 0;
+	bool listed = false;
 	int r = sd_event_new(&event);
 
 	if (r < 0)
@@ -62,8 +89,14 @@ int bh_docker_look_once(const char *socket, unsigned timeout_ms, struct bh_inven
 		r = bh_docker_new(event, socket, on_message, &o, &runtime, err);
 	if (r == 0)
 		r = runtime->ops->start(runtime, err);
-	while (r == 0 && !o.inventory)
+	while (r == 0 && !(o.inventory && is_done(o.inventory))) {
 		r = turn(event, &o, end);
+		if (r == 0 && o.inventory && !listed && sd_event_now(event, CLOCK_MONOTONIC, &now) >= 0 && now + INSPECTIONS_USEC < end)
+			end = now + INSPECTIONS_USEC;
+		listed = o.inventory != NULL;
+	}
+	if (r == -ETIMEDOUT && listed)
+		r = 0;	/* of some nothing is known */
 	bh_runtime_free(runtime);
 	if (r == 0)
 		*ret = bh_take(o.inventory);

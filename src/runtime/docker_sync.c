@@ -177,13 +177,6 @@ static bool sync_is_complete(const struct bh_docker *d)
 	for (size_t i = 0; i < d->model.images.n; i++)
 		if (d->model.images.v[i]->state == BH_IMAGE_WANTED)
 			return false;
-	/* Whoever runs is placed by what it is, the first time too. One that is about to start keeps its inspection waiting. */
-	for (size_t i = 0; d->model.quiet && i < d->model.containers.n; i++) {
-		const struct bh_docker_container *c = d->model.containers.v[i];
-
-		if ((c->inspect || c->inspecting) && (c->base.state == BH_CONTAINER_RUNNING || c->base.state == BH_CONTAINER_PAUSED))
-			return false;
-	}
 	return true;
 }
 

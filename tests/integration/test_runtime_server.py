@@ -269,13 +269,13 @@ class ServerTest(unittest.TestCase):
                     self.connected(t, "web", "api")
                     f.stop()
 
-    def test_postures_are_in_the_first_listing(self):
+    def test_postures_follow_the_first_listing(self):
         f = self.fake()
         for i in range(20):
             f.add(f"c{i}")
         t = self.tail()
         self.connected(t, *[f"c{i}" for i in range(20)])
-        self.assertTrue(all(c["posture"] for c in list(t.containers.values())))
+        t.wait("postures", lambda: all(c["posture"] for c in list(t.containers.values())), 2)
         self.assertEqual(t.count("snapshot"), 1)
 
     def test_posture_before_start(self):
@@ -313,7 +313,8 @@ class ServerTest(unittest.TestCase):
         f.add("quick")
         t = self.tail()
         self.connected(t, "slow", "quick")
-        self.assertEqual((t.by_name("slow")["posture"], t.by_name("quick")["posture"]), (0, 1))
+        t.wait("the other's posture", lambda: t.by_name("quick")["posture"] == 1)
+        self.assertEqual(t.by_name("slow")["posture"], 0)
         let_go.set()
         t.wait("its posture", lambda: t.by_name("slow")["posture"] == 1)
 
