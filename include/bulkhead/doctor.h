@@ -136,12 +136,12 @@ struct bh_doctor_facts {
 	int guard_err;
 	enum bh_doctor_guard guard;
 	int foreign_err;
-	const struct bh_foreign *foreign;	/* NULL with foreign_err */
+	struct bh_foreign *foreign;		/* NULL with foreign_err */
 	unsigned loads;				/* at boot */
 	struct bh_number flushes;		/* 1: nftables.service's file says `flush ruleset` */
 };
 
-void bh_doctor_facts_clear(struct bh_doctor_facts *f);	/* `foreign` and `socket` are not owned */
+void bh_doctor_facts_clear(struct bh_doctor_facts *f);	/* `socket` is not owned */
 
 /* ---- files of others, of which one thing is asked (doctor_text.c) */
 

@@ -140,7 +140,6 @@ int bh_verb_doctor(struct bh_cli *cli)
 		code = skip(cli, &policy);
 	if (code == BH_EXIT_OK)
 		code = examine(cli, &where, &policy, &facts);
-	bh_foreign_free((struct bh_foreign *)facts.foreign);
 	bh_doctor_facts_clear(&facts);
 	return code;
 }

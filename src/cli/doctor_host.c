@@ -129,11 +129,9 @@ static struct bh_number flushes(void)
 static void firewalls(struct bh_doctor_facts *f)
 {
 	_cleanup_buf_ struct bh_buf ufw = {0};
-	struct bh_foreign *foreign = NULL;
 
 	f->guard_err = bh_cli_guard(&f->guard, NULL);
-	f->foreign_err = bh_nft_foreign(&foreign, NULL);
-	f->foreign = f->foreign_err < 0 ? NULL : foreign;
+	f->foreign_err = bh_nft_foreign(&f->foreign, NULL);
 	if (is_enabled("ufw") && bh_buf_read_file(&ufw, "/etc/ufw/ufw.conf", FILE_MAX) == 0 && ufw.s && bh_doctor_is_set(ufw.s, "ENABLED", "yes"))
 		f->loads |= BH_LOADS_UFW;
 	if (is_enabled("firewalld"))

@@ -267,6 +267,7 @@ void bh_doctor_free(struct bh_doctor *d)
 
 void bh_doctor_facts_clear(struct bh_doctor_facts *f)
 {
+	bh_foreign_free(f->foreign);
 	bh_vec_clear(&f->links);
 	bh_dockerd_clear(&f->dockerd);
 	bh_strv_clear(&f->group);

@@ -42,8 +42,11 @@ static void updates(struct doctor *d)
 	else
 		doctor_put(d, BH_CHECK_AUTOMATIC_UPDATES, f->automatic.n ? BH_RESULT_PASS : BH_RESULT_WARN, "%s",
 			f->automatic.n ? "updates are installed by themselves" : "neither unattended-upgrades nor dnf-automatic is on");
-	if (f->packages == BH_PACKAGES_RPM)
+	if (f->packages == BH_PACKAGES_RPM) {
+		doctor_fix(d, BH_CHECK_SECURITY_UPDATES, "dnf upgrade --security");
+		doctor_fix(d, BH_CHECK_PACKAGE_LISTS, "dnf check-update");
 		doctor_fix(d, BH_CHECK_AUTOMATIC_UPDATES, "dnf install dnf-automatic; systemctl enable --now dnf-automatic-install.timer");
+	}
 	if (f->reboot.err < 0)
 		doctor_unread(d, BH_CHECK_REBOOT_REQUIRED, "/run/reboot-required", f->reboot.err);
 	else

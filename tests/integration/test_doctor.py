@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 6 s
+# takes: 11 s
 """bulkhead doctor on a host that is deliberately bad and on one that is good: each check that a namespace can be given the state for is
 seen both ways, through the files, the settings, the rules and the Docker that it reads on a real host. The rest is in unit `doctor`."""
 import json
@@ -290,6 +290,24 @@ class Doctor(unittest.TestCase):
         self.assertNotIn("\033", r.stdout)
         self.assertRegex(r.stdout, r"^doctor    0 fail, \d+ warn, \d+ pass, \d+ unknown\n")
         self.assertEqual(before, self.bad.sh("nft list ruleset; ip link; ls /run"))
+
+
+class Real(unittest.TestCase):
+    """A Docker that is none of a script's: what it says, and its command line, found by its socket."""
+
+    def test_docker(self):
+        with lab.Lab() as l:
+            r, socket = l.host.run_cmd(lab.program("bulkhead"), "doctor", "--json", "--docker", l.socket), l.socket
+            doc = json.loads(r.stdout)
+            version = l.host.exec("docker", "-H", f"unix://{l.socket}", "version", "-f", "{{.Server.Version}}").strip()
+        checks = {c["id"]: (c["result"], c["seen"]) for c in doc["checks"]}
+        self.assertEqual(doc["runtime"], {"kind": "docker", "socket": socket, "version": version})
+        self.assertEqual(checks["docker-version"], ("pass" if int(version.split(".")[0]) >= 28 else "warn", version))
+        self.assertEqual({i: c for i, c in checks.items() if i.startswith("docker-") and c[0] == "unknown"}, {})
+        for i, want in (("docker-tcp", ("pass", "no tcp:// socket")), ("docker-icc", ("warn", "icc of the default bridge: true")),
+                        ("docker-experimental", ("warn", "on")), ("docker-seccomp", ("pass", "containers have a profile")), ("docker-rootless", ("pass", "rootful")),
+                        ("docker-userland-proxy", ("warn", "userland-proxy: true, as it is unless told")), ("docker-iptables", ("pass", "iptables: true, as it is unless told"))):
+            self.assertEqual(checks[i], want)
 
 
 if __name__ == "__main__":

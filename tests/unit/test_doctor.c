@@ -164,7 +164,7 @@ static struct bh_doctor_facts bad(void)
 		.foreign = rules("filter", BH_FOREIGN_FORWARD, false), .loads = BH_LOADS_NFTABLES | BH_LOADS_UFW, .flushes.n = 1,
 	};
 
-	((struct bh_foreign *)f.foreign)->legacy4 = true;
+	f.foreign->legacy4 = true;
 	f.knobs[BH_KNOB_IP_FORWARD].n = 0;
 	link_add(&f, "all", false, all);
 	link_add(&f, "default", false, all);
@@ -191,7 +191,6 @@ static struct bh_doctor_facts bad(void)
 
 static void clear(struct bh_doctor_facts *f)
 {
-	bh_foreign_free((struct bh_foreign *)f->foreign);
 	bh_doctor_facts_clear(f);
 }
 
@@ -423,7 +422,7 @@ static void no_yama(struct bh_doctor_facts *f)
 static void no_root(struct bh_doctor_facts *f)
 {
 	f->nft_err = f->tc_err = f->guard_err = f->foreign_err = -EPERM;
-	bh_foreign_free((struct bh_foreign *)f->foreign);
+	bh_foreign_free(f->foreign);
 	f->foreign = NULL;
 }
 static void old_nft(struct bh_doctor_facts *f)
@@ -484,7 +483,7 @@ static void audit(struct bh_doctor_facts *f)
 }
 static void no_firewall(struct bh_doctor_facts *f)
 {
-	bh_foreign_free((struct bh_foreign *)f->foreign);
+	bh_foreign_free(f->foreign);
 	f->foreign = rules("filter", BH_FOREIGN_FORWARD, false);
 }
 static void drops_4_alone(struct bh_doctor_facts *f)
@@ -494,7 +493,7 @@ static void drops_4_alone(struct bh_doctor_facts *f)
 static void legacy(struct bh_doctor_facts *f)
 {
 	no_firewall(f);
-	((struct bh_foreign *)f->foreign)->legacy6 = true;
+	f->foreign->legacy6 = true;
 }
 static void no_forward(struct bh_doctor_facts *f)
 {
