@@ -415,14 +415,14 @@ class Rows:
         me, peer = self.me, self.peer
         gw = {"dst": self.gw.mac}
         off = "the host does not take source routes (accept_source_route, seg6_enabled)"
-        self.row("B-6", "source routes by the host", counted=False)
+        self.row("B-5", "source routes by the host", counted=False)
         for name, kind in (("loose", 0x83), ("strict", 0x89)):
             self.form(f"v4 {name}", "far", lambda m, kind=kind: self.eth(0x800, options4(
                 me.ip4, self.gw.ip4, bytes([kind, 7, 4]) + socket.inet_aton(self.far.ip4), 17, W.udp(1, OPEN, m)), **gw), off)
         for name, t in (("type 0", 0), ("segments", 4)):
             self.form(f"v6 {name}", "far", lambda m, t=t: self.eth(0x86dd, W.ip6(me.ip6, self.gw.ip6, 43, struct.pack(
                 "!BBBBI", 17, 2, t, 1, 0) + socket.inet_pton(socket.AF_INET6, self.far.ip6) + udp6(me.ip6, self.far.ip6, 1, OPEN, m)), **gw), off)
-        self.row("B-10", "a packet that dies at the host", counted=False)
+        self.row("B-7", "a packet that dies at the host", counted=False)
         dies = "it has no hop left; the host may only tell the sender"
         self.form("v4", "far", lambda m: (lambda p: self.eth(0x800, p[:8] + b"\1" + p[9:10] + struct.pack("!H", W.checksum(
             p[:8] + b"\1" + p[9:10] + b"\0\0" + p[12:20])) + p[12:], **gw))(W.ip4(me.ip4, self.far.ip4, 17, W.udp(1, OPEN, m))), dies)
@@ -438,7 +438,7 @@ class Rows:
             for look, dst in (("far", self.far.ip6), ("out", self.out6)):
                 self.form(f"type {k} to {look}", look, lambda m, k=k, dst=dst: self.eth(0x86dd, self.icmp6(
                     me.ip6, dst, k, bytes(4) + socket.inet_pton(socket.AF_INET6, me.ip6) + b"\xfd\2" + m + bytes(6)), **gw))
-        self.row("B-13", "headers that say more or less than there is", counted=False)
+        self.row("B-8", "headers that say more or less than there is", counted=False)
         bad = "no stack takes it"
         self.form("v4, longer than the frame", "peer", lambda m: (lambda p: self.eth(0x800, p[:2] + b"\x05\xdc" + p[4:]))(W.ip4(
             me.ip4, peer.ip4, 17, W.udp(1, OPEN, m))), bad)
@@ -468,7 +468,7 @@ class Rows:
         self.row("L3-14", "a port that is published on 127.0.0.1", sender="out")
         self.form("by 127.0.0.1", "far", lambda m: self.u4(m, "127.0.0.1", 8090, o4, **w))
         self.form("by the container's address", "far", lambda m: self.u4(m, self.far.ip4, OPEN, o4, **w))
-        self.row("B-14", "a container's address, from outside", sender="out")
+        self.row("B-9", "a container's address, from outside", sender="out")
         self.form("v4", "peer", lambda m: self.u4(m, self.peer.ip4, OPEN, self.me.ip4, **w))
         self.form("v6", "peer", lambda m: self.u6(m, self.peer.ip6, OPEN, self.me.ip6, **w))
         self.form("v4 to the host", "host", lambda m: self.u4(m, self.host4, 22, self.me.ip4, **w))

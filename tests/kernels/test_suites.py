@@ -20,6 +20,7 @@ PACKAGES = "python3-minimal python3 busybox-static iperf3 conntrack iputils-ping
 SUITES = {
     "netns": (("/build/tests/netns/netns_test_nft", 600), ("/src/tests/netns/test_skeleton.py", 900)),
     "integration": tuple((f"/src/tests/integration/test_{n}.py", 1200) for n in ("matrix", "identity")),
+    "bypass": (("/src/tests/bypass/test_wires.py", 900), ("/src/tests/bypass/test_docker.py", 1800)),
 }
 # These hold deadlines of a second or two, which are nothing to an emulated machine.
 FAST = tuple((f"/src/tests/integration/test_{n}.py", 1200) for n in ("published", "drift"))
