@@ -314,9 +314,18 @@ static bool foreign_stay(const struct bh_shift_input *in)
 	return true;
 }
 
+/* Whether one that changes is in quarantine by hand. */
+static bool is_held(const struct shifter *s)
+{
+	bh_vec_foreach(c, &s->changes)
+		if (bh_strv_has(&s->in->memory->held, c->id))
+			return true;
+	return false;
+}
+
 int shift_check(struct shifter *s)
 {
-	int r = s->in->memory->held.n > 0 || is_shared(s) || !foreign_stay(s->in) ? 1 : 0;
+	int r = is_held(s) || is_shared(s) || !foreign_stay(s->in) ? 1 : 0;
 
 	bh_vec_foreach(c, &s->changes) {
 		if (r == 0 && c->member != SIZE_MAX)

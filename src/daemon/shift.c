@@ -33,12 +33,12 @@ int bh_round_fill(struct bh_manager *m)
 	return e;
 }
 
-/* Whether the kernel holds what the round wants, as far as we know, and nothing but containers and veths can have changed since. While anything
- * holds that was said by hand, every round is made from scratch. */
+/* Whether the kernel holds what the round wants, as far as we know, and nothing but containers and veths can have changed since. What was said by hand
+ * is in the round's policy, or in its memory. */
 static bool can_step(const struct bh_manager *m)
 {
 	return m->verified && m->round.lean && m->seen.as_wanted && m->seen.host && m->seen.shape && !m->deaf && !m->news.whole &&
-		m->memory.held.n == 0 && m->hand.v.n == 0 && !m->hand.locked && bh_manager_settled(m) && !bh_resolvers_linger(m);
+		bh_manager_settled(m) && !bh_resolvers_linger(m);
 }
 
 /* The containers of all runtimes, in the order in which a round lists them. */

@@ -337,6 +337,8 @@ static void memory_copy(struct bh_memory *to, const struct bh_memory *from)
 	memset(to, 0, sizeof(*to));
 	to->next_id = from->next_id;
 	to->now = from->now;
+	for (size_t i = 0; i < from->held.n; i++)
+		assert_int_equal(bh_strv_push(&to->held, from->held.v[i]), 0);
 	bh_vec_foreach(k, &from->ids) {
 		struct bh_known_id x = {.name = mb_dup(k->name), .id = k->id};
 
@@ -591,6 +593,12 @@ static void steps_lead_where_rounds_from_scratch_do(void **state)
 
 		features.bridge_ibrname = i % 2;
 		l.memory.now = NOW;
+		for (unsigned k = 1; i % 3 == 0 && k < 20; k += 3) {	/* in quarantine by hand, from when they are there */
+			char id[20];
+
+			snprintf(id, sizeof(id), "id-c%u", k);
+			assert_int_equal(bh_strv_push(&l.memory.held, id), 0);
+		}
 		policy_make(&l);
 		world_make(&l);
 		start_over(&l);
