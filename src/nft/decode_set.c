@@ -191,8 +191,12 @@ static int elem_decode(const struct nlattr *attr, struct nft_seen_set *s)
 	struct bh_elem *e = bh_vec_add(&s->set.elems);
 	uint32_t flags;
 
-	if (!e || bh_vec_push(&s->ends, false) < 0)
+	if (!e)
 		return -ENOMEM;
+	if (bh_vec_push(&s->ends, false) < 0) {
+		s->set.elems.n--;
+		return -ENOMEM;
+	}
 	nft_attr_nested(attr, tb, NFTA_SET_ELEM_MAX);
 	flags = nft_attr_u32(tb[NFTA_SET_ELEM_FLAGS]);
 	if ((flags & NFT_SET_ELEM_CATCHALL) || !tb[NFTA_SET_ELEM_KEY] || !elem_key(tb[NFTA_SET_ELEM_KEY], s->key_len, e->key)) {

@@ -13,6 +13,7 @@
 #define IMAGES 2
 #define EVENTS_MAX 64
 #define PENDING_MAX 8
+#define STEP "abcdefghijklmnopqrstuvwx1"	/* 25 letters and digits */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,7 +30,7 @@ struct truth {
 		bool there, runs;
 		unsigned image, label, on;	/* on: a bit for each network */
 	} c[CONTAINERS];
-	bool net[NETWORKS];
+	bool net[NETWORKS], step;
 };
 
 static void id_of(char kind, size_t n, char id[BH_DOCKER_ID])
@@ -62,7 +63,7 @@ static void put_network(struct bh_buf *b, const struct truth *t, size_t n, bool 
 	char id[BH_DOCKER_ID];
 
 	id_of('n', n, id);
-	bh_buf_printf(b, "{\"Id\":\"%s\",\"Name\":\"n%zu\",\"Driver\":\"bridge\",\"Containers\":{", id, n);
+	bh_buf_printf(b, "{\"Id\":\"%s\",\"Name\":\"n%zu\",\"Driver\":\"bridge\",\"Options\":{\"com.docker.network.bridge.name\":\"b%zu\"},\"Containers\":{", id, n, n);
 	for (size_t i = 0; whole && i < CONTAINERS; i++)
 		if (t->c[i].there && t->c[i].runs && t->c[i].on & 1u << n) {
 			id_of('c', i, id);
@@ -70,6 +71,9 @@ static void put_network(struct bh_buf *b, const struct truth *t, size_t n, bool 
 				i * 8 + n, n, i, n, i + 2);
 			comma = ",";
 		}
+	if (whole && t->step)	/* a build's, which has no container */
+		bh_buf_printf(b, "%s\"%s\":{\"Name\":\"%s\",\"EndpointID\":\"%064zu\",\"MacAddress\":\"02:00:00:00:00:0%zu\",\"IPv4Address\":\"10.0.%zu.99/24\"}", comma,
+			STEP, STEP, 90 + n, 8 + n, n);
 	bh_buf_puts(b, "}}");
 }
 
@@ -90,7 +94,7 @@ static void put_networks(struct bh_buf *b, const struct truth *t)
 /* ---- who listens: the last message about each, as bytes */
 
 struct heard {
-	struct bh_buf c[CONTAINERS], n[NETWORKS];
+	struct bh_buf c[CONTAINERS], n[NETWORKS], step;
 };
 
 static int keep(void *userdata, const char *data, size_t n)
@@ -101,6 +105,12 @@ static int keep(void *userdata, const char *data, size_t n)
 
 static void note(struct heard *h, char kind, const char *id, const struct bh_runtime_msg *msg)
 {
+	if (kind == 'c' && strcmp(id, STEP) == 0) {
+		bh_buf_free(&h->step);
+		if (msg)
+			need(bh_runtime_wire_tell(msg, keep, &h->step) == 0);
+		return;
+	}
 	for (size_t i = 0; i < (kind == 'c' ? CONTAINERS : NETWORKS); i++) {
 		struct bh_buf *b = kind == 'c' ? &h->c[i] : &h->n[i];
 		char want[BH_DOCKER_ID];
@@ -116,13 +126,22 @@ static void note(struct heard *h, char kind, const char *id, const struct bh_run
 	abort();	/* nobody of ours */
 }
 
+static void heard_clear(struct heard *h)
+{
+	bh_buf_free(&h->step);
+	for (size_t i = 0; i < CONTAINERS; i++)
+		bh_buf_free(&h->c[i]);
+	for (size_t i = 0; i < NETWORKS; i++)
+		bh_buf_free(&h->n[i]);
+}
+
 static void hear(void *userdata, const struct bh_runtime_msg *msg)
 {
 	struct heard *h = userdata;
 
 	switch (msg->kind) {
 	case BH_RUNTIME_MSG_CONTAINER:
-		need(bh_docker_is_container_id(msg->container->id));
+		need(bh_docker_is_container_id(msg->container->id) || bh_docker_is_build_id(msg->container->id));
 		note(h, 'c', msg->container->id, msg);
 		break;
 	case BH_RUNTIME_MSG_GONE:
@@ -135,10 +154,7 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		note(h, 'n', msg->id, NULL);
 		break;
 	case BH_RUNTIME_MSG_SNAPSHOT:
-		for (size_t i = 0; i < CONTAINERS; i++)
-			bh_buf_free(&h->c[i]);
-		for (size_t i = 0; i < NETWORKS; i++)
-			bh_buf_free(&h->n[i]);
+		heard_clear(h);
 		bh_vec_foreach(c, &msg->inventory->containers)
 			note(h, 'c', c->id, &(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_CONTAINER, .container = c});
 		bh_vec_foreach(n, &msg->inventory->networks)
@@ -405,6 +421,10 @@ static void change(struct life *l, unsigned what, size_t c, size_t n)
 		emit(l, "network", "disconnect", 'n', n, (int)c);
 		break;
 	case 6:
+		if (c == 2) {
+			t->step = !t->step;
+			break;
+		}
 		for (size_t k = 0; k < CONTAINERS; k++)
 			if (t->c[k].there && t->c[k].on & 1u << n)
 				return;
@@ -439,18 +459,11 @@ static void list_all(struct bh_docker_model *m, uint64_t *seq, const struct trut
 /* What was told since is as a new snapshot would tell it. */
 static void compare(const struct heard *a, const struct heard *b)
 {
+	need(a->step.n == b->step.n && (!a->step.n || memcmp(a->step.s, b->step.s, a->step.n) == 0));
 	for (size_t i = 0; i < CONTAINERS; i++)
 		need(a->c[i].n == b->c[i].n && (!a->c[i].n || memcmp(a->c[i].s, b->c[i].s, a->c[i].n) == 0));
 	for (size_t i = 0; i < NETWORKS; i++)
 		need(a->n[i].n == b->n[i].n && (!a->n[i].n || memcmp(a->n[i].s, b->n[i].s, a->n[i].n) == 0));
-}
-
-static void heard_clear(struct heard *h)
-{
-	for (size_t i = 0; i < CONTAINERS; i++)
-		bh_buf_free(&h->c[i]);
-	for (size_t i = 0; i < NETWORKS; i++)
-		bh_buf_free(&h->n[i]);
 }
 
 static void lose(struct life *l)
@@ -495,6 +508,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 15:
 			if (data[i + 1] < 32)
 				lose(l);
+			else
+				(void)bh_docker_model_mark_bridge(&l->m, data[i + 1] & 1 ? "b0" : "b1");
 			break;
 		}
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP as it is used to ask a runtime: the fuzzer is the server. The first bytes say where its answer is cut; what comes of it whole and what comes of it cut must be the same, as a plain
- * answer and as a stream. */
+ * answer and as a stream. Then once more with a client that has whims. */
 #include "../../src/runtime/http.h"
 
 #include <bulkhead/buf.h>
@@ -20,11 +20,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What a client does besides. */
+enum whim {
+	NONE,
+	CANCELS,	/* with the first data */
+	FAILS,		/* says so with the first data */
+	GOES,		/* before there is an answer */
+	RESETS,
+	IS_SMALL,	/* takes three bytes */
+	WHIMS,
+};
+
 struct seen {
 	struct bh_buf body;
 	int error;
 	long status;
-	bool done, opened;
+	bool done, opened, freed;
+	enum whim whim;
+	struct bh_http_request *request;
 };
 
 struct server {
@@ -61,7 +74,17 @@ static int on_data(void *userdata, const char *data, size_t n)
 
 	need(s->opened && !s->done);
 	bh_buf_putn(&s->body, data, n);
-	return 0;
+	if (s->whim == CANCELS)
+		bh_http_cancel(s->request);
+	return s->whim == FAILS ? -ECANCELED : 0;
+}
+
+static void on_free(void *userdata)
+{
+	struct seen *s = userdata;
+
+	need(!s->freed);
+	s->freed = true;
 }
 
 static void server_end(void);
@@ -96,17 +119,21 @@ static void turn(int n)
 static void serve(const char *text, size_t n, const uint8_t *cuts, bool stream, struct seen *seen)
 {
 	struct bh_http *h = NULL;
-	const struct bh_http_get get = {.path = "/x", .max = BODY_MAX, .timeout_ms = 2000, .done = on_done, .open = stream ? on_open : NULL,
+	const struct bh_http_get get = {.path = "/x", .max = seen->whim == IS_SMALL ? 3 : BODY_MAX, .timeout_ms = 2000, .free_userdata = on_free, .done = on_done, .open = stream ? on_open : NULL,
 		.data = stream ? on_data : NULL, .userdata = seen};
 	size_t at = 0;
 	int c = -1;
 
-	need(bh_http_new(server.event, server.at.sun_path, &h, NULL) == 0 && bh_http_get(h, &get, NULL) == 0);
-	for (int i = 0; i < 200 && c < 0; i++) {
+	need(bh_http_new(server.event, server.at.sun_path, &h, NULL) == 0 && bh_http_get(h, &get, &seen->request) == 0);
+	if (seen->whim == GOES)
+		bh_http_cancel(seen->request);
+	for (int i = 0; i < 200 && c < 0 && !seen->freed; i++) {
 		turn(1);
 		c = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC);
 	}
-	for (size_t k = 0; c >= 0 && at < n && !seen->done; k++) {
+	if (seen->whim == RESETS)
+		bh_http_reset(h);
+	for (size_t k = 0; c >= 0 && at < n && !seen->freed; k++) {
 		size_t piece = cuts && k < CUTS ? (size_t)cuts[k] + 1 : n;
 
 		piece = piece < n - at ? piece : n - at;
@@ -117,15 +144,15 @@ static void serve(const char *text, size_t n, const uint8_t *cuts, bool stream, 
 	}
 	if (c >= 0)
 		close(c);
-	for (int i = 0; i < 400 && !seen->done; i++) {
+	for (int i = 0; i < 400 && !seen->freed; i++) {
 		int again = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC);	/* a client that tries once more finds nobody */
 
 		if (again >= 0)
 			close(again);
-		if (sd_event_run(server.event, seen->done ? 0 : 1000) < 0)
+		if (sd_event_run(server.event, 1000) < 0)
 			break;
 	}
-	need(seen->done);
+	need(seen->freed && (seen->done || seen->whim == GOES || seen->whim == RESETS || seen->whim == CANCELS));
 	bh_http_free(h);
 	while ((c = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		close(c);
@@ -155,5 +182,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	both((const char *)data + CUTS, size - CUTS, data, false);
 	both((const char *)data + CUTS, size - CUTS, data, true);
+	for (int stream = 0; stream < 2; stream++) {
+		struct seen seen = {.whim = (enum whim)(data[0] % WHIMS)};
+
+		serve((const char *)data + CUTS, size - CUTS, data, stream, &seen);
+		bh_buf_free(&seen.body);
+	}
 	return 0;
 }

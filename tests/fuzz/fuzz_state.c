@@ -56,6 +56,7 @@ static void make(const char *name)
 static void hand(const char *text)
 {
 	struct bh_hand h = {0}, again = {0};
+	struct bh_buf kept = {0};
 	char *printed, *twice;
 
 	if (bh_hand_parse(text, BOOT, NOW_BOOT, NOW_REAL, &h) < 0) {
@@ -67,7 +68,12 @@ static void hand(const char *text)
 		if (i->kind == BH_HAND_ALLOW ? !i->from || !i->to || !i->for_usec : !i->id || !i->name)
 			abort();
 	printed = bh_hand_print(&h, BOOT);
-	if (!printed || bh_hand_parse(printed, BOOT, NOW_BOOT, NOW_REAL, &again) < 0)
+	if (!printed || bh_state_keep_hand(dir, printed) < 0 || bh_state_load_hand(dir, &kept) < 0 || strcmp(kept.s, printed) != 0)
+		abort();
+	if (bh_state_keep_hand("/dev/null/no", printed) == 0 || bh_state_keep_bridges("/dev/null/no", &(struct bh_strv){0}) == 0)
+		abort();
+	bh_buf_free(&kept);
+	if ( bh_hand_parse(printed, BOOT, NOW_BOOT, NOW_REAL, &again) < 0)
 		abort();
 	twice = bh_hand_print(&again, BOOT);
 	if (!twice || strcmp(printed, twice) != 0)

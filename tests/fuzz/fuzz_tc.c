@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel at the other end of rtnetlink, as anybody: the fuzzer's bytes are its answers, one datagram after the other, each behind its length in two bytes. Links,
+/* The kernel at the other end of rtnetlink, as anybody: the fuzzer's bytes are its answers, one datagram after the other, each behind its length in two bytes; the first byte says what
+ * is asked for, two more which links. Links,
  * addresses, trees, filters, routes and notifications are read from them. */
 #include "../../src/tc/priv.h"
 
@@ -59,10 +60,11 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 	return (ssize_t)n;
 }
 
-static void host(struct bh_nl *n)
+/* Everything, and then two links and the addresses again. */
+static void host(struct bh_nl *n, int one, int other)
 {
 	struct bh_host *h = NULL;
-	const int links[] = {2, 3};
+	const int links[] = {one, other};
 
 	if (bh_tc_read_host(n, &h, NULL) < 0)
 		return;
@@ -81,20 +83,26 @@ static void host(struct bh_nl *n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bh_nl n = {.fd = -1, .buf = malloc(64 * 1024)};
+	static _Alignas(8) unsigned char buf[64 * 1024];
+	struct bh_nl n = {.fd = -1, .buf = buf};
 	const struct bh_tc_kinds kinds = {0};
 	const struct bh_addr to = {.family = 4, .b = {10, 0, 0, 1}};
 	struct bh_host *links = NULL;
 	struct bh_shape *shape = NULL;
 	struct bh_error err = {0};
+	struct bh_nl own;
+	int one = 2, other = 3;
 
-	if (!n.buf)
-		abort();
 	answers = data + 1;
 	left = size > 0 ? size - 1 : 0;
-	switch (size > 0 ? data[0] % 5 : 0) {
+	if (left >= 2) {
+		one = *answers++;
+		other = *answers++;
+		left -= 2;
+	}
+	switch (size > 0 ? data[0] % 6 : 0) {
 	case 0:
-		host(&n);
+		host(&n, one, other);
 		break;
 	case 1:
 		if (bh_tc_read_links(&n, &links) == 0)
@@ -109,10 +117,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		(void)bh_tc_read_nsid(&n, 1);
+		if (bh_nl_open(&own, &err) == 0)	/* nothing is asked of the real one */
+			bh_nl_close(&own);
+		break;
+	case 5:
+		(void)bh_tc_set_bridge_calls(&n, "docker0", true, true, &err);
 		break;
 	}
 	if (strlen(n.extack) >= sizeof(n.extack))
 		__builtin_trap();
-	free(n.buf);
 	return 0;
 }

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fuzz target without a fuzzer: every file of the folders named, one after the other, as a test that anybody can run under the sanitizers. */
+/* A fuzz target without a fuzzer: every file of the folders named, one after the other, as a test that anybody can run under the sanitizers. With HUNGRY each is given once
+ * more for every allocation that it makes, which fails: nothing breaks, nothing leaks. Only for targets that take -ENOMEM for an answer. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#ifdef HUNGRY
+#include "../common/no_memory.h"
+
+#define FAILURES_MAX 2000
+#endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,6 +21,27 @@ static void die(const char *what)
 	perror(what);
 	exit(1);
 }
+
+#ifdef HUNGRY
+static unsigned long failures;
+
+static void give(const uint8_t *data, size_t size)
+{
+	for (long n = 0; n < FAILURES_MAX; n++) {
+		left = n;
+		LLVMFuzzerTestOneInput(data, size);
+		if (left >= 0)	/* it makes no more */
+			break;
+		failures++;
+	}
+	left = -1;
+}
+#else
+static void give(const uint8_t *data, size_t size)
+{
+	LLVMFuzzerTestOneInput(data, size);
+}
+#endif
 
 static void replay(const char *path)
 {
@@ -29,7 +57,7 @@ static void replay(const char *path)
 	fclose(f);
 	printf("# %s\n", path);	/* the last one is the one that broke it */
 	fflush(stdout);
-	LLVMFuzzerTestOneInput(data, (size_t)st.st_size);
+	give(data, (size_t)st.st_size);
 	free(data);
 }
 
@@ -68,6 +96,10 @@ int main(int argc, char **argv)
 	LLVMFuzzerTestOneInput(nothing, 0);
 	for (int i = 1; i < argc; i++)
 		done += replay_folder(argv[i]);
+#ifdef HUNGRY
+	printf("# %lu allocations failed\n", failures);
+	done = failures > 0 ? done : 0;
+#endif
 	printf("%s 1 - %u inputs\n1..1\n", done > 0 ? "ok" : "not ok", done);
 	return done > 0 ? 0 : 1;
 }

@@ -95,10 +95,10 @@ def sh(cmd, log, env, totals=None):
 
 
 def needed(directory):
-    """What the tests run of a build, and what an installation takes: everything but the unit tests, which run in another one."""
+    """What the tests run of a build, and what an installation takes: everything but the unit tests and corpora, which run in another one."""
     out = subprocess.run(["meson", "introspect", "--targets", directory], capture_output=True, text=True, check=True).stdout
     return [os.path.relpath(f, directory) for t in json.loads(out)
-            if (t["type"] == "executable" or t["installed"]) and "/tests/unit/" not in t["defined_in"] for f in t["filename"]]
+            if (t["type"] == "executable" or t["installed"]) and not re.search("/tests/(unit|fuzz)/", t["defined_in"]) for f in t["filename"]]
 
 
 def build(directory, options, totals, env=None, targets=lambda directory: (), nice=0):

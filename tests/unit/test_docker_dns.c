@@ -5,7 +5,13 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -101,6 +107,79 @@ static void no_socket(void **state)
 	bh_vec_clear(&a.v);
 }
 
+/* Who listens at the socket is asked of the kernel, and its command line of /proc: a process that calls itself NAME. */
+static pid_t listen_as(const char *path, const char *name, const char *more)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	pid_t pid;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	pid = fork();
+	if (pid == 0) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 4) < 0)
+			_exit(1);
+		execl("/bin/sh", name, "-c", "kill -STOP $$", more, "--config-file=/nonexistent/daemon.json", NULL);
+		_exit(1);
+	}
+	for (int i = 0; i < 500; i++) {
+		char file[64], text[64] = "";
+		FILE *f;
+
+		snprintf(file, sizeof(file), "/proc/%d/cmdline", (int)pid);
+		f = fopen(file, "re");
+		if (f && fread(text, 1, sizeof(text) - 1, f) > 0 && strcmp(text, name) == 0) {
+			fclose(f);
+			break;
+		}
+		if (f)
+			fclose(f);
+		usleep(10000);
+	}
+	return pid;
+}
+
+static void end(pid_t pid, const char *path)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+}
+
+static void who_listens_is_asked(void **state)
+{
+	static const struct {
+		const char *name, *more, *addrs;
+	} cases[] = {
+		{"dockerd", "--dns=192.0.2.1", "192.0.2.1"},
+		{"/usr/bin/dockerd", "--dns=192.0.2.2", "192.0.2.2"},
+		{"dockerd", "--debug", ""},
+		{"podman", "--dns=192.0.2.1", NULL},	/* its words are nobody's business; what the host's own files say is */
+	};
+	char path[64], buf[400];
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		struct bh_addrs a = {0};
+		pid_t pid;
+		int r;
+
+		snprintf(path, sizeof(path), "/tmp/bh-test-dns-%d-%zu", (int)getpid(), i);
+		pid = listen_as(path, cases[i].name, cases[i].more);
+		r = bh_docker_resolvers(path, &a);
+		end(pid, path);
+		if (r < 0)
+			fail_msg("%s %s: %d", cases[i].name, cases[i].more, r);
+		texts(&a, buf);
+		if (cases[i].addrs)
+			assert_string_equal(buf, cases[i].addrs);
+		else
+			assert_null(strstr(buf, "192.0.2.1"));
+		bh_vec_clear(&a.v);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +187,7 @@ int main(void)
 		cmocka_unit_test(command_lines_that_are_cut),
 		cmocka_unit_test(configuration_files),
 		cmocka_unit_test(no_socket),
+		cmocka_unit_test(who_listens_is_asked),
 	};
 
 	return cmocka_run_group_tests_name("docker_dns", tests, NULL, NULL);
