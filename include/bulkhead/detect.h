@@ -64,6 +64,8 @@ int bh_detector_new(const struct bh_detect_rule *rules, size_t n, struct bh_cont
 void bh_detector_free(struct bh_detector *d);
 BH_DEFINE_FREEP(struct bh_detector, bh_detector_free)
 
+/* Whether both say the same, wherever it stands. */
+bool bh_detect_rules_equal(const struct bh_detect_rule *before, size_t n_before, const struct bh_detect_rule *now, size_t n);
 /* Whether the N rules at RULES are the same as its own: then it goes on with them and with all that it remembers. */
 bool bh_detector_keeps(struct bh_detector *d, const struct bh_detect_rule *rules, size_t n);
 

@@ -399,17 +399,24 @@ static bool same_zones(const struct bh_detect_rule *a, const struct bh_detect_ru
 	return a->zones.n == b->zones.n && a->except.n == b->except.n;
 }
 
-bool bh_detector_keeps(struct bh_detector *d, const struct bh_detect_rule *rules, size_t n)
+bool bh_detect_rules_equal(const struct bh_detect_rule *before, size_t n_before, const struct bh_detect_rule *now, size_t n)
 {
-	bool same = n == d->n_rules;
+	bool same = n == n_before;
 
 	for (size_t i = 0; same && i < n; i++) {
-		const struct bh_detect_rule *a = &d->rules[i], *b = &rules[i];
+		const struct bh_detect_rule *a = &before[i], *b = &now[i];
 
 		same = bh_streq(a->name, b->name) && a->sees == b->sees && a->distinct == b->distinct && a->more_than == b->more_than &&
 			a->within_usec == b->within_usec && a->learn_usec == b->learn_usec && a->quarantine_usec == b->quarantine_usec &&
 			a->alert == b->alert && a->audit == b->audit && same_zones(a, b);
 	}
+	return same;
+}
+
+bool bh_detector_keeps(struct bh_detector *d, const struct bh_detect_rule *rules, size_t n)
+{
+	bool same = bh_detect_rules_equal(d->rules, d->n_rules, rules, n);
+
 	if (same)
 		d->rules = rules;
 	return same;

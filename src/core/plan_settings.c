@@ -2,6 +2,8 @@
 /* Modes, caps, limits: what is set, as far as it is in force. */
 #include "plan_priv.h"
 
+#include <bulkhead/detect.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -152,6 +154,17 @@ static const struct bh_zone *find(const struct bh_policy *p, const char *name)
 	return i >= 0 ? &p->zones.v[i] : NULL;
 }
 
+static int detect(struct planner *p, const struct bh_policy *a, const struct bh_policy *b)
+{
+	bool same = bh_detect_rules_equal(a->detect.v, a->detect.n, b->detect.v, b->detect.n);
+	char before[48], now[48];
+	int r = setting(p, NULL, "alerts", a->alerts ? a->alerts : "none", b->alerts ? b->alerts : "none");
+
+	snprintf(before, sizeof(before), "%zu rules", a->detect.n);
+	snprintf(now, sizeof(now), !same && a->detect.n == b->detect.n ? "%zu other rules" : "%zu rules", b->detect.n);
+	return r < 0 ? r : setting(p, NULL, "detect", before, now);
+}
+
 int plan_settings(struct planner *p)
 {
 	static const char *const host[] = {"host egress", "host ingress"};
@@ -166,6 +179,8 @@ int plan_settings(struct planner *p)
 		r = require(p, NULL, a->require, b->require);
 	if (r == 0)
 		r = setting(p, NULL, "log", a->log.file ? a->log.file : "none", b->log.file ? b->log.file : "none");
+	if (r == 0)
+		r = detect(p, a, b);
 	for (size_t i = 0; i < a->zones.n && r == 0; i++)
 		r = zone(p, a->zones.v[i].name, &a->zones.v[i], find(b, a->zones.v[i].name));
 	for (size_t i = 0; i < b->zones.n && r == 0; i++)

@@ -112,6 +112,14 @@ static const struct {
 		"web container egress: 50mbit -> none\n"
 		"web exempt from caps: lan -> none\n"
 		"web connections max: 20 -> none\n"},
+	/* what watches and what it tells */
+	{"version: 1\nmode: enforce\ndetect:\n  a: {see: exec}\n  b: {see: denied, more-than: 5, within: 1s}\n",
+		"version: 1\nmode: enforce\nlog: {file: /var/log/x}\nalerts: {socket: /run/y}\ndetect:\n  a: {see: exec}\n  b: {see: denied, more-than: 5, within: 2s}\n",
+		"log: none -> /var/log/x\n"
+		"alerts: none -> /run/y\n"
+		"detect: 2 rules -> 2 other rules\n"},
+	{"version: 1\nmode: enforce\ndetect:\n  a: {see: exec, zones: web}\nzones: {web: {select: {name: web}}}\n",
+		"version: 1\nmode: enforce\ndetect:\n\n  a: {zones: [web], see: exec}\nzones: {web: {select: {name: web}}}\n", ""},
 };
 
 static void what_is_said(void **state)
