@@ -155,7 +155,8 @@ class Docker(unittest.TestCase):
                     wrong.append(f"{row}, {f.name}: {got or 'nowhere'}" + (f", though {f.control}" if f.control else ""))
         print(f"# {sum(len(r.forms) for r in self.rows)} forms of {len(self.rows)} rows; protocol numbers that do not arrive: {swallowed}")
         self.assertFalse(wrong, "\n".join(wrong))
-        self.assertEqual(self.flooded(), [{"peer", "same"}] * 2)
+        # a bridge learns from whatever api1 says meanwhile
+        lab.wait_for("what the host sends to be flooded", lambda: self.flooded() == [{"peer", "same"}] * 2, 60)
         for k, v in swallowed.items():
             self.assertLessEqual(len(v - SWALLOWED.get(k, set())), FEW, f"{k}: {sorted(v)}")
 
@@ -274,7 +275,8 @@ class Docker(unittest.TestCase):
         lab.wait_for("web1 to be as it was", lambda: set(self.tricked("true")) == {1, 2}, 20)
 
     def test_8_what_the_host_sends_goes_to_nobody_else(self):
-        self.assertEqual(self.flooded(), [{"peer"}] * 2)
+        for _ in range(3):
+            self.assertEqual(self.flooded(), [{"peer"}] * 2)
 
 
 if __name__ == "__main__":

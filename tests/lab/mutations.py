@@ -84,6 +84,7 @@ def run_all(totals, names=()):
             test = keys["test"]
             label = f"mutations/{p.stem}: {test} turns red"
             if test not in green:
+                build_tree(tree, build, [test])     # without the mutation before it
                 status, out = run_test(tree, build, test)
                 green[test] = status == 0
                 if status:

@@ -41,7 +41,10 @@ def kernel(lab):
         for kind in ("set", "map"):
             s = item.get(kind)
             if s and s["table"] == "bulkhead":
-                out[f"{s['family']} {s['name']}"] = {flat(e) for e in s.get("elem", [])}
+                elems = {flat(e) for e in s.get("elem", [])}
+                if s["name"] == "pin4t":    # an address that nft knows only as four bytes
+                    elems = {(port, str(ipaddress.IPv4Address(int(a, 0)))) for port, a in elems}
+                out[f"{s['family']} {s['name']}"] = elems
         c = item.get("chain")
         if c and c["table"] == "bulkhead" and c["family"] == "netdev":
             out.setdefault("netdev chains", set()).add((c["name"],))
