@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request a connection. Every client is bounded in number, bytes and time, so that one that sends nothing, sends for
- * ever or does not read holds nothing but its own seat for BH_CONTROL_TIMEOUT_MS. What is to be sent is held as it comes, never
- * in advance, and what all hold beyond small requests is bounded together. */
+ * ever or does not read holds nothing but its own seat for BH_CONTROL_TIMEOUT_MS; one that takes a long answer may take a minute for it. What is to
+ * be sent is held as it comes, never in advance, and what all hold beyond small requests is bounded together. */
 #include "peer.h"
 #include "request.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 64
+#define LOOKS_MAX 12		/* at one that takes a line: a minute */
 #define IN_FIRST 4096u	/* bytes; doubled as they fill */
 
 enum client_state {
@@ -37,6 +39,9 @@ struct client {
 	size_t in_n, in_cap;
 	char *out;
 	size_t out_n, out_at;
+	bool waits;		/* for a reader: `seen_at` is where it was last */
+	size_t seen_at;
+	unsigned looks;
 	struct bh_control_call *call;
 };
 
@@ -100,8 +105,12 @@ static void client_flush(struct client *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN && sd_event_source_set_io_events(c->io, EPOLLOUT) >= 0)
+		if (n < 0 && errno == EAGAIN && sd_event_source_set_io_events(c->io, EPOLLOUT) >= 0) {
+			if (!c->waits)
+				c->seen_at = c->out_at;
+			c->waits = true;
 			return;
+		}
 		if (n < 0)
 			break;
 		c->out_at += (size_t)n;
@@ -259,11 +268,27 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
 	return 0;
 }
 
+/* Whether a last line is being taken, or could be had we not been busy ourselves: megabytes of status go piece by piece through the socket, between
+ * the rounds of a start. */
+static bool client_reads(struct client *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+	bool moved = c->out_at != c->seen_at;
+
+	if (c->state != CLIENT_WRITING || ++c->looks > LOOKS_MAX)
+		return false;
+	c->seen_at = c->out_at;
+	return moved || poll(&p, 1, 0) > 0;
+}
+
 static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	(void)source;
+	struct client *c = userdata;
+
 	(void)usec;
-	client_free(userdata);
+	if (!client_reads(c) || sd_event_source_set_time_relative(source, BH_CONTROL_TIMEOUT_MS * 1000ULL) < 0 ||
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0)
+		client_free(c);
 	return 0;
 }
 

@@ -610,6 +610,45 @@ static void test_dead_reader(void **state)
 	close(fd);
 }
 
+/* A long answer may take longer than a request, as long as it is taken. */
+static void test_long_answer(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = 4u << 20, got = 0;
+	char *text, *to;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	listen_ok(f);
+	text = calloc(1, size + 1);
+	to = malloc(size);
+	assert_true(text && to);
+	memset(text, 'x', size);
+	fd = dial(f);
+	assert_int_equal(send(fd, "{\"version\":1,\"verb\":\"hold\"}\n", 28, 0), 28);
+	for (int i = 0; i < 100 && !f->held; i++)
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+	assert_non_null(f->held);
+	bh_control_reply(f->held, json_string(text));
+	for (int i = 0; i < 6; i++) {
+		ssize_t n = recv(fd, to, 100000, MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		for (int k = 0; k < 12; k++)
+			assert_true(sd_event_run(f->event, 100000) >= 0);
+		usleep(1000000);
+	}
+	for (ssize_t n = 1; n > 0 && serve_until_readable(f, fd, 1000);) {
+		n = recv(fd, to, size, MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+	}
+	assert_int_equal(got, size + strlen("{\"ok\":true,\"result\":\"\"}\n"));
+	free(text);
+	free(to);
+	close(fd);
+}
+
 static void test_follower_leaves(void **state)
 {
 	struct fixture *f = *state;
@@ -763,6 +802,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follower_leaves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_followers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_follows, setup, teardown),
