@@ -30,6 +30,7 @@ bool bh_text_is_plain(const char *s, size_t n);
 
 /* Appends what the file holds. 0, the sticky error, -EFBIG for more than MAX bytes in all, or -errno of open(2) and read(2). */
 int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max);
+int bh_buf_read_fd(struct bh_buf *b, int fd, size_t max);
 
 /* Hands the string over (the caller frees it): "" rather than NULL when empty. 0 or the sticky error. */
 int bh_buf_steal(struct bh_buf *b, char **ret);

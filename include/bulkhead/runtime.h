@@ -81,10 +81,40 @@ BH_DEFINE_FREEP(struct bh_runtime, bh_runtime_free)
 int bh_docker_new(struct sd_event *event, const char *socket, bh_runtime_fn fn, void *userdata, struct bh_runtime **ret,
 	struct bh_error *err);
 
-/* The resolvers that the dockerd at SOCKET was told to give to containers instead of the host's: its --dns, and "dns" of its
+/* What a runtime opens: its socket, and what tells how the dockerd behind it was started. Whoever parses what comes from there may be another
+ * process than the one that opens it. */
+struct bh_door {
+	/* A connected socket, non-blocking, close-on-exec; or -errno. */
+	int (*connect)(const struct bh_door *d);
+	/* The command line of the dockerd that listens, and its configuration file; each -1 where there is none to be seen. 0 or -errno. */
+	int (*files)(const struct bh_door *d, int *ret_cmdline, int *ret_config);
+	const char *socket;
+	int fd;			/* of bh_door_asking() */
+};
+/* Opens by path itself. SOCKET must outlive it. */
+struct bh_door bh_door_opening(const char *socket);
+/* Asks who holds the other end of FD (SOCK_SEQPACKET), and calls bh_door_answer(), to open. */
+struct bh_door bh_door_asking(const char *socket, int fd);
+/* Answers one question on FD with D. 0 at the end, 1 when it was answered, -errno: no more can be answered. */
+int bh_door_answer(const struct bh_door *d, int fd);
+
+/* The resolvers that the dockerd behind D was told to give to containers instead of the host's: its --dns, and "dns" of its
  * configuration file. None is what most have. Blocks for no longer than reading three small files takes. 0 or -errno; the caller
  * clears ret->v. */
-int bh_docker_resolvers(const char *socket, struct bh_addrs *ret);
+int bh_docker_resolvers(const struct bh_door *d, struct bh_addrs *ret);
+
+/* Follows the Docker at SOCKET, which D opens, and tells all that it hears as frames on FD (runtime/wire.h), until the other end of it is
+ * closed: 0. -errno with ERR. */
+int bh_docker_follow(const char *socket, const struct bh_door *d, int fd, struct bh_error *err);
+
+/* Another process that calls bh_docker_follow(). START gives the other end of its FD, and starts one, or -errno; it is called again when that
+ * one has gone or told what makes no sense. Nothing that it tells is believed unchecked. */
+struct bh_remote {
+	int (*start)(void *userdata);
+	void *userdata;
+};
+int bh_remote_new(struct sd_event *event, const char *socket, const struct bh_remote *how, bh_runtime_fn fn, void *userdata,
+	struct bh_runtime **ret, struct bh_error *err);
 
 /* One look at the Docker at SOCKET, blocking: everything that it has. Nothing is changed and nothing followed. TIMEOUT_MS is for all of it; a
  * container that cannot be inspected has a posture that is not known. 0; -ENOTCONN when nobody answers, with ERR saying why; -ETIMEDOUT,

@@ -155,11 +155,15 @@ bool bh_text_is_plain(const char *s, size_t n)
 int bh_buf_read_file(struct bh_buf *b, const char *path, size_t max)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd < 0 ? -errno : bh_buf_read_fd(b, fd, max);
+}
+
+int bh_buf_read_fd(struct bh_buf *b, int fd, size_t max)
+{
 	char chunk[65536];
 	ssize_t n;
 
-	if (fd < 0)
-		return -errno;
 	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
 		bh_buf_putn(b, chunk, (size_t)n);
 		if (b->err)

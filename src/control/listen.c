@@ -60,7 +60,8 @@ int bh_control_socket(const char *path, gid_t group, int *ret_fd, ino_t *ret_ino
 	(void)unlink(sa.sun_path);	/* of a start that was cut off; bind tells if it is still there */
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return bh_fail(err, -errno, "cannot bind %s: %s", sa.sun_path, strerror(errno));
-	if (chmod(sa.sun_path, 0660) < 0 || (group != (gid_t)-1 && chown(sa.sun_path, 0, group) < 0 && geteuid() == 0) ||
+	/* EPERM: without CAP_CHOWN, who starts us gives it to the group (ExecStartPost=) */
+	if (chmod(sa.sun_path, 0660) < 0 || (group != (gid_t)-1 && chown(sa.sun_path, 0, group) < 0 && errno != EPERM) ||
 		listen(fd, SOMAXCONN) < 0 || lstat(sa.sun_path, &st) < 0 || rename(sa.sun_path, path) < 0) {
 		n = -errno;
 		(void)unlink(sa.sun_path);

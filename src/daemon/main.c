@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "confined.h"
+#include "keeper.h"
 #include "kept.h"
 #include "lock.h"
 #include "manager.h"
@@ -41,10 +43,10 @@ static int prepare_process(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
-static int add_runtimes(struct bh_manager *m, const struct bh_options *o, struct bh_error *err)
+static int add_runtimes(struct bh_manager *m, const struct bh_options *o, int keeper, struct bh_error *err)
 {
 	bh_vec_foreach(rt, &o->runtimes) {
-		int r = bh_manager_add_docker(m, rt->socket, err);	/* the one kind that options accept */
+		int r = bh_manager_add_docker(m, rt->socket, keeper, err);	/* the one kind that options accept */
 
 		if (r < 0)
 			return r;
@@ -61,6 +63,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	struct bh_manager_parts parts = { 0 };
 	struct bh_lock lock = { .fd = -1 };
 	struct bh_error unserved = { 0 };
+	_cleanup_close_ int keeper = -1;
 	pid_t holder;
 	int r;
 
@@ -74,6 +77,9 @@ static int run(const struct bh_options *o, struct bh_error *err)
 		return r;
 	(void)bh_lock_mark(BH_LOCK_DIR, false);	/* of a teardown that was killed */
 	BH_FAULT("start-locked");
+	r = bh_keeper_start(o, &keeper, err);
+	if (r < 0)
+		return r;
 	r = sd_event_default(&event);
 	if (r < 0)
 		return bh_fail(err, r, "event loop: %s", strerror(-r));
@@ -92,7 +98,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	r = bh_manager_load_first(m);
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
-	r = add_runtimes(m, o, err);
+	r = add_runtimes(m, o, keeper, err);
 	if (r < 0)
 		return r;
 	/* The kernel is closed, or found closed, before anybody is asked anything. */
@@ -105,6 +111,10 @@ static int run(const struct bh_options *o, struct bh_error *err)
 		bh_log(&m->log, LOG_ERR, BH_EVENT_START, "%s", unserved.msg);
 	if (r == 0)
 		r = bh_manager_add_signals(m, err);
+	if (r == 0)
+		r = bh_manager_watch_keeper(m, keeper, err);
+	if (r == 0)
+		r = bh_daemon_confine(o, &m->log, err);
 	if (r == 0)
 		r = bh_manager_start(m, err);
 	if (r < 0)

@@ -417,6 +417,22 @@ int bh_manager_add_signals(struct bh_manager *m, struct bh_error *err)
 	return r < 0 ? bh_fail(err, r, "signals: %s", strerror(-r)) : 0;
 }
 
+static int on_keeper(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct bh_manager *m = userdata;
+
+	(void)fd, (void)events;	/* it says nothing: this is its end */
+	bh_log(&m->log, LOG_ERR, BH_EVENT_STOP, "the process that starts the others has ended: stopping, the rules stay");
+	return sd_event_exit(sd_event_source_get_event(source), 1);
+}
+
+int bh_manager_watch_keeper(struct bh_manager *m, int keeper, struct bh_error *err)
+{
+	int r = sd_event_add_io(m->event, &m->keeper_io, keeper, EPOLLIN, on_keeper, m);
+
+	return r < 0 ? bh_fail(err, r, "event loop: %s", strerror(-r)) : 0;
+}
+
 static int add_events(struct bh_manager *m)
 {
 	int r = sd_event_add_defer(m->event, &m->dirty, on_dirty, m);
@@ -491,7 +507,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 
 void bh_manager_free(struct bh_manager *m)
 {
-	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->hup, &m->term,
+	sd_event_source **sources[] = { &m->dirty, &m->retry, &m->poll, &m->start_timer, &m->nft_io, &m->tc_io, &m->keeper_io, &m->hup, &m->term,
 		&m->interrupt, &m->nflog_io, &m->tell, &m->probation.timer, &m->hand_timer, &m->judge_timer, &m->follow };
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */

@@ -38,6 +38,8 @@ struct bh_source {
 	struct bh_addrs resolvers;	/* that it was told to give to containers; most have none */
 	bool told;			/* it said anything about its state */
 	bool heard;			/* a snapshot came */
+	int keeper;			/* who starts what follows it */
+	size_t index;			/* among its runtimes */
 };
 
 /* What one look at policy, runtimes and host asks the kernel to hold. */
@@ -236,7 +238,7 @@ struct bh_manager {
 	bool found_known;		/* `unenforced` was set */
 	bool unenforced;		/* nothing was enforced when this daemon started, and running connections were not looked at yet */
 
-	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *follow, *nflog_io, *nft_io, *tc_io, *hup, *term, *interrupt;
+	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *follow, *nflog_io, *nft_io, *tc_io, *keeper_io, *hup, *term, *interrupt;
 	sd_event_source *resolv_watch[3];
 	struct bh_control_server *control;
 };
@@ -271,7 +273,11 @@ int bh_manager_add_source(struct bh_manager *m, const char *kind, const char *so
 void bh_source_message(void *userdata, const struct bh_runtime_msg *msg);
 /* No round has what is buried any more. */
 void bh_sources_bury(struct bh_manager *m);
-int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_error *err);
+/* Followed by a process that KEEPER starts; sockets are added in the order of its options. */
+int bh_manager_add_docker(struct bh_manager *m, const char *socket, int keeper, struct bh_error *err);
+
+/* Without the keeper nothing that ends is started again: when it ends the loop does, and whoever started us starts us anew. */
+int bh_manager_watch_keeper(struct bh_manager *m, int keeper, struct bh_error *err);
 
 /* Starts every runtime and the timers. */
 int bh_manager_start(struct bh_manager *m, struct bh_error *err);

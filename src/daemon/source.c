@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the runtimes say, kept until they say otherwise. */
+#include "keeper.h"
 #include "source.h"
 
 #include <bulkhead/fault.h>
@@ -28,14 +29,23 @@ int bh_manager_add_source(struct bh_manager *m, const char *kind, const char *so
 	return 0;
 }
 
-int bh_manager_add_docker(struct bh_manager *m, const char *socket, struct bh_error *err)
+static int follower_start(void *userdata)
+{
+	const struct bh_source *s = userdata;
+
+	return bh_keeper_spawn(s->keeper, BH_ROLE_RUNTIME, s->index);
+}
+
+int bh_manager_add_docker(struct bh_manager *m, const char *socket, int keeper, struct bh_error *err)
 {
 	struct bh_source *s;
 	int r = bh_manager_add_source(m, "docker", socket, &s);
 
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
-	r = bh_docker_new(m->event, socket, bh_source_message, s, &s->runtime, err);
+	s->keeper = keeper;
+	s->index = m->sources.n - 1;
+	r = bh_remote_new(m->event, socket, &(struct bh_remote){follower_start, s}, bh_source_message, s, &s->runtime, err);
 	if (r == 0)
 		bh_detect_feed(m);
 	return r;

@@ -113,7 +113,7 @@ static void tell_resolvers(struct bh_docker *d)
 {
 	struct bh_addrs resolvers = {0};
 	struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_RESOLVERS, .addrs = &resolvers};
-	int r = bh_docker_resolvers(d->head.socket, &resolvers);
+	int r = bh_docker_resolvers(&d->door, &resolvers);
 
 	if (r < 0)
 		msg.reason = strerror(-r);
@@ -406,8 +406,17 @@ int bh_docker_new_with(sd_event *event, const char *socket, const struct bh_dock
 	r = bh_http_new(event, socket, &d->http, err);
 	if (r < 0)
 		return r;
+	d->door = bh_door_opening(d->head.socket);
 	*ret = bh_take(head);
 	return 0;
+}
+
+void bh_docker_use_door(struct bh_runtime *r, const struct bh_door *door)
+{
+	struct bh_docker *d = (struct bh_docker *)r;
+
+	d->door = *door;
+	bh_http_use_door(d->http, &d->door);
 }
 
 int bh_docker_new(sd_event *event, const char *socket, bh_runtime_fn fn, void *userdata, struct bh_runtime **ret, struct bh_error *err)

@@ -28,6 +28,7 @@ struct bh_docker {
 	struct bh_docker_times times;
 	sd_event *event;
 	struct bh_http *http;
+	struct bh_door door;
 	struct bh_docker_model model;
 	struct bh_runtime_stats stats;
 
@@ -61,6 +62,9 @@ struct bh_docker {
 /* bh_docker_new() with other times. */
 int bh_docker_new_with(sd_event *event, const char *socket, const struct bh_docker_times *times, bh_runtime_fn fn, void *userdata,
 	struct bh_runtime **ret, struct bh_error *err);
+
+/* Before it starts: everything is opened by D, which is copied. */
+void bh_docker_use_door(struct bh_runtime *r, const struct bh_door *d);
 
 /* The connection is of no use any more: tells that the runtime is absent, and tries again after a while. REASON is safe to print. */
 void bh_docker_lost(struct bh_docker *d, const char *reason);

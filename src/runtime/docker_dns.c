@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The resolvers that dockerd was told to give to containers. Its API does not tell them; its command line and its configuration
- * file do (dockerd(8): --dns, --config-file, "dns"), and which process it is the socket tells. */
+ * file do (dockerd(8): --dns, --config-file, "dns"), and which process it is the socket tells (door.c). */
 #include "docker_dns.h"
 #include "json.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#define DAEMON_JSON "/etc/docker/daemon.json"
-#define PID_FILE "/run/docker.pid"	/* where the socket is systemd's, as in docker.socket */
-#define CMDLINE_MAX (128u << 10)
 #define FILE_MAX (1u << 20)
 
 static int addr_add(struct bh_addrs *to, const char *text)
@@ -78,74 +69,22 @@ int bh_docker_dns_config(const char *text, size_t n, struct bh_addrs *ret)
 	return r;
 }
 
-/* Who listens at SOCKET: whoever called listen(2), unix(7). */
-static int peer_of(const char *socket_path, pid_t *ret)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (fd < 0)
-		return -errno;
-	if (strlen(socket_path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, socket_path, strlen(socket_path));
-	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return -errno;
-	*ret = peer.pid;
-	return peer.pid > 0 ? 0 : -ESRCH;	/* 0: of a pid namespace that this one does not see */
-}
-
-/* The command line of PID, when it is a dockerd. */
-static int cmdline_of(pid_t pid, struct bh_buf *ret)
-{
-	char path[64];
-	const char *base;
-	int r;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	ret->n = 0;
-	r = bh_buf_read_file(ret, path, CMDLINE_MAX);
-	if (r < 0)
-		return r;
-	if (ret->n == 0 || ret->s[ret->n - 1] != '\0')
-		return -ESRCH;
-	base = strrchr(ret->s, '/');
-	return strcmp(base ? base + 1 : ret->s, "dockerd") == 0 ? 0 : -ESRCH;
-}
-
-int bh_dockerd_cmdline(const char *socket_path, struct bh_buf *ret)
-{
-	_cleanup_buf_ struct bh_buf text = {0};
-	pid_t pid = 0;
-	int r = peer_of(socket_path, &pid);
-
-	if (r == 0)
-		r = cmdline_of(pid, ret);
-	if (r != -ESRCH && r != -EACCES)
-		return r;
-	r = bh_buf_read_file(&text, PID_FILE, 64);
-	return r < 0 ? r : cmdline_of((pid_t)atoi(text.s ? text.s : "0"), ret);
-}
-
-int bh_docker_resolvers(const char *socket_path, struct bh_addrs *ret)
+int bh_docker_resolvers(const struct bh_door *d, struct bh_addrs *ret)
 {
 	_cleanup_buf_ struct bh_buf cmdline = {0}, config = {0};
-	const char *path = DAEMON_JSON;
+	_cleanup_close_ int cmdline_fd = -1, config_fd = -1;
+	const char *path = NULL;
 	struct bh_addrs found = {0};
-	int r = bh_dockerd_cmdline(socket_path, &cmdline);
+	int r = d->files(d, &cmdline_fd, &config_fd);
 
-	if (r == 0)
+	if (r == 0 && cmdline_fd >= 0)
+		r = bh_buf_read_fd(&cmdline, cmdline_fd, BH_DOCKER_CMDLINE_MAX);
+	if (r == 0 && cmdline.n > 0)
 		r = bh_docker_dns_cmdline(cmdline.s, cmdline.n, &found, &path);
-	else if (r == -ENOENT || r == -ESRCH || r == -EACCES)
-		r = 0;	/* who it is cannot be seen: the file is still where it always is */
-	if (r == 0)
-		r = bh_buf_read_file(&config, path, FILE_MAX);
+	if (r == 0 && config_fd >= 0)
+		r = bh_buf_read_fd(&config, config_fd, FILE_MAX);
 	if (r == 0 && config.n > 0)
 		r = bh_docker_dns_config(config.s, config.n, &found);
-	if (r == -ENOENT)
-		r = 0;
 	if (r < 0) {
 		bh_vec_clear(&found.v);
 		return r;

@@ -6,6 +6,8 @@
 #include <bulkhead/buf.h>
 #include <bulkhead/runtime.h>
 
+#define BH_DOCKER_CMDLINE_MAX (128u << 10)
+
 /* Words that each end with a NUL, as in /proc/PID/cmdline (proc(5)). Adds the addresses of --dns to RET; *RET_CONFIG is the value
  * of --config-file, inside of TEXT, where there is one. 0, -ENOMEM, -EBADMSG. */
 int bh_docker_dns_cmdline(const char *text, size_t n, struct bh_addrs *ret, const char **ret_config);

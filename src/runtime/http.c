@@ -42,6 +42,7 @@ struct bh_http {
 	sd_event_source *timer;
 	CURLM *multi;
 	char *path;
+	const struct bh_door *door;	/* NULL: by the path */
 	struct bh_http_request *requests;
 	struct bh_http_io *ios;
 	bool global;
@@ -346,6 +347,26 @@ static int want_timer(CURLM *multi, long ms, void *userdata)
 	return 0;
 }
 
+/* CURLOPT_OPENSOCKETFUNCTION */
+static curl_socket_t door_open(void *userdata, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	struct bh_http_request *r = userdata;
+	int fd = r->client->door->connect(r->client->door);
+
+	(void)purpose, (void)addr;
+	if (fd >= 0)
+		return fd;
+	r->error = fd;
+	return CURL_SOCKET_BAD;
+}
+
+/* CURLOPT_SOCKOPTFUNCTION */
+static int is_connected(void *userdata, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)userdata, (void)fd, (void)purpose;
+	return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
 static int no_inherit(void *userdata, curl_socket_t fd, curlsocktype purpose)
 {
 	(void)userdata, (void)purpose;
@@ -408,6 +429,11 @@ int bh_http_new(sd_event *event, const char *path, struct bh_http **ret, struct 
 	return 0;
 }
 
+void bh_http_use_door(struct bh_http *h, const struct bh_door *d)
+{
+	h->door = d;
+}
+
 /* The socket's path decides where it goes; the host name is never looked up. */
 static bool easy_setup(struct bh_http_request *r)
 {
@@ -424,7 +450,9 @@ static bool easy_setup(struct bh_http_request *r)
 		!curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) &&
 		!curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) &&
 		!curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, r->get.timeout_ms) &&
-		!curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, no_inherit) &&
+		!curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, r->client->door ? is_connected : no_inherit) &&
+		(!r->client->door || (!curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, door_open) &&
+			!curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, r))) &&
 		!curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) && !curl_easy_setopt(e, CURLOPT_HEADERDATA, r) &&
 		!curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) && !curl_easy_setopt(e, CURLOPT_WRITEDATA, r) &&
 		!curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_reason) &&

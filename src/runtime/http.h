@@ -5,6 +5,7 @@
 
 #include <bulkhead/error.h>
 #include <bulkhead/mem.h>
+#include <bulkhead/runtime.h>
 
 struct sd_event;
 struct bh_http;
@@ -39,6 +40,8 @@ struct bh_http_get {
 
 /* A client of the socket PATH. Nothing is connected yet. 0 or -errno. */
 int bh_http_new(struct sd_event *event, const char *path, struct bh_http **ret, struct bh_error *err);
+/* Connections are opened by D, which must outlive H, instead of by PATH. */
+void bh_http_use_door(struct bh_http *h, const struct bh_door *d);
 /* Cancels everything. Not from within a callback. */
 void bh_http_free(struct bh_http *h);
 BH_DEFINE_FREEP(struct bh_http, bh_http_free)

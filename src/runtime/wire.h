@@ -33,6 +33,8 @@ void bh_runtime_reader_clear(struct bh_runtime_reader *r);	/* keeps the stats */
 enum bh_runtime_ask {
 	BH_RUNTIME_ASK_RESYNC,
 	BH_RUNTIME_ASK_LOOK,
+	BH_RUNTIME_ASK_EXECS,
+	BH_RUNTIME_ASK_NO_EXECS,
 };
 struct bh_runtime_question {
 	uint8_t ask;			/* enum bh_runtime_ask */

@@ -53,8 +53,12 @@ class Resources(test_faults.Base):
         finally:
             self.host.lab.host.exec("kill", "-CONT", str(self.pid))
 
-    def limit(self, kind, value):
-        self.host.lab.host.exec("prlimit", "--pid", str(self.pid), f"--{kind}={value}")
+    def limit(self, kind, value, pid=None):
+        self.host.lab.host.exec("prlimit", "--pid", str(pid or self.pid), f"--{kind}={value}")
+
+    def follower(self):
+        """The process that follows the runtime; it may be another one next time."""
+        return lab.wait_for("one that follows", lambda: self.host.lab.pids_of("bulkhead-runtime"))[0]
 
     def test_1_links_are_lost(self):
         """Link notifications beyond what the socket holds, while containers come and go of which nothing else tells."""
@@ -98,35 +102,39 @@ class Resources(test_faults.Base):
         """Nothing new can be opened: no request of ours, no client."""
         a = self.start()
         self.host.check()
-        used = len(self.host.lab.host.exec("ls", f"/proc/{self.pid}/fd").split())
-        for most in (4, used - 4, used - 2, used):
-            self.limit("nofile", f"{most}:4096")
-            self.host.fake.drop()       # what was open has to be opened again
-            b = self.start()
-            time.sleep(0.3)
-            self.assertFalse(most == 4 and self.host.fake.streams, "no descriptor was missed")
-            self.host.stop(b)
-        ticks = [self.cpu() for _ in range(2) if not time.sleep(1)]
+        pids = [self.pid, self.host.lab.pids_of("bulkhead-keeper")[0], self.follower()]
+        for pid in pids:
+            used = len(self.host.lab.host.exec("ls", f"/proc/{pid}/fd").split())
+            for most in (3, used - 1, used):
+                self.limit("nofile", f"{most}:4096", pid)
+                self.host.fake.drop()       # what was open has to be opened again
+                b = self.start()
+                time.sleep(0.3)
+                self.assertFalse(most == 3 and pid != self.pid and self.host.fake.streams, "no descriptor was missed")
+                self.host.stop(b)
+        ticks = [sum(map(self.cpu, pids)) for _ in range(2) if not time.sleep(1)]
         late = self.start("db")
-        self.limit("nofile", "4096:4096")
+        for pid in pids:
+            self.limit("nofile", "4096:4096", pid)
         self.host.check(4)
         self.assertLess(ticks[1] - ticks[0], 60, "it spins")
         self.host.stop(late)
         self.host.stop(a)
 
-    def cpu(self):
-        """Of the daemon, in hundredths of a second."""
-        return sum(map(int, self.host.lab.host.exec("cat", f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()[11:13]))
+    def cpu(self, pid):
+        """Of a process, in hundredths of a second."""
+        return sum(map(int, self.host.lab.host.exec("cat", f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[11:13]))
 
     def test_5_no_memory(self):
         """Its address space may not grow: what fails is told and tried again, what is enforced stays."""
-        def size():
-            return next(int(line.split()[1]) for line in self.host.lab.host.exec("cat", f"/proc/{self.pid}/status").splitlines()
+        def size(pid):
+            return next(int(line.split()[1]) for line in self.host.lab.host.exec("cat", f"/proc/{pid}/status").splitlines()
                         if line.startswith("VmSize")) * 1024
         for spare in (0, 64 << 10, 512 << 10):
             told = self.host.daemon.log().count("Cannot allocate memory")
+            pid = self.follower()
             try:
-                self.limit("as", f"{size() + spare}:unlimited")
+                self.limit("as", f"{size(pid) + spare}:unlimited", pid)
                 # a listing that needs more than there is
                 self.host.fake.hooks["/containers/json?all=1"] = lambda c, p: c.answer(b"[" + b" " * (16 << 20) + b"]")
                 self.host.fake.stream(b"nonsense\n")
@@ -137,6 +145,13 @@ class Resources(test_faults.Base):
                 self.start()
             finally:
                 self.host.fake.hooks.clear()
+                if pid in self.host.lab.pids_of("bulkhead-runtime"):
+                    self.limit("as", "unlimited:unlimited", pid)
+            self.host.check(10)
+            try:
+                self.limit("as", f"{size(self.pid) + spare}:unlimited")
+                self.host.stop(self.start("db"))
+            finally:
                 self.limit("as", "unlimited:unlimited")
             self.host.check(10)
 

@@ -18,7 +18,7 @@ import tap  # noqa: E402
 
 # Whose door each header is.
 DOORS = {
-    "base": {"addr", "buf", "error", "fault", "mem", "near", "sum", "wire"},
+    "base": {"addr", "buf", "error", "fault", "mem", "near", "pass", "sum", "wire"},
     "model": {"allow", "checks", "dockerd", "host", "images", "inventory", "policy", "posture", "require", "yaml"},
     "config": {"config"},
     "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
@@ -29,6 +29,7 @@ DOORS = {
     "prove": {"prove"},
     "flows": {"flows"},
     "control": {"control"},
+    "confine": {"confine"},
 }
 # Which rooms' doors each room may use, and which libraries' headers.
 ROOMS = {
@@ -36,15 +37,16 @@ ROOMS = {
     "model": ({"base"}, set()),
     "config": ({"base", "model"}, {"yaml.h"}),
     "core": ({"base", "model"}, set()),
-    "runtime": ({"base", "model"}, {"curl/", "jansson.h", "systemd/"}),
+    "confine": ({"base"}, {"cap-ng.h", "seccomp.h"}),
+    "runtime": ({"base", "confine", "model"}, {"curl/", "jansson.h", "systemd/"}),
     "reports": ({"base", "model"}, {"jansson.h", "systemd/"}),
     "nft": ({"base", "model", "core"}, {"libmnl/", "libnftnl/"}),
     "tc": ({"base", "model", "core"}, {"netlink/"}),
     "flows": ({"base"}, {"libnetfilter_conntrack/", "libnetfilter_log/", "libmnl/", "libnfnetlink/"}),
     "prove": ({"base", "model", "core", "nft", "tc"}, set()),
-    "control": ({"base"}, {"jansson.h", "systemd/"}),
+    "control": ({"base", "confine"}, {"jansson.h", "systemd/"}),
     "cli": ({"base", "model", "config", "core", "control", "runtime", "nft", "tc", "prove"}, {"jansson.h", "ncurses.h"}),
-    "daemon": ({"base", "model", "config", "core", "runtime", "reports", "nft", "tc", "flows", "control"},
+    "daemon": ({"base", "confine", "model", "config", "core", "runtime", "reports", "nft", "tc", "flows", "control"},
                {"jansson.h", "systemd/", "microhttpd.h"}),
 }
 LIBRARIES = set().union(*(libs for _, libs in ROOMS.values()))
@@ -61,6 +63,8 @@ PURE_SYMBOLS = set("""
 INSTRUMENTS = re.compile(r"^__(asan|ubsan|lsan|tsan|sanitizer|sancov|gcov|llvm)_")
 EXECUTES = re.compile(r"^(exec[lv]\w*|fexecve|system|popen|posix_spawnp?|fork|_Fork|vfork|clone3?|wordexp|dlopen)$")
 CALLS = re.compile(r"\b(exec[lv][pe]*|execvpe|execveat|fexecve|system|popen|posix_spawnp?|v?fork|_Fork|clone3?|wordexp|dlopen)\s*\(")
+# The process that starts the daemon's own others, before it reads anything.
+ALLOWED = {"src/daemon/keeper.c": {"fork", "fexecve"}}
 COMMENT_OR_TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
@@ -116,7 +120,7 @@ def execution_complaints(top):
     for path in sorted((top / "src").glob("**/*.[ch]")):
         for number, line in enumerate(code(path.read_text()).splitlines(), 1):
             m = CALLS.search(line)
-            if m:
+            if m and m.group(1) not in ALLOWED.get(str(path.relative_to(top)), ()):
                 found.append(f"{path.relative_to(top)}:{number}: {m.group(1)}()")
     return found
 
@@ -171,7 +175,7 @@ class Rooms(unittest.TestCase):
         self.assertGreaterEqual(len(LIBS), 3)
         for lib in LIBS:
             with self.subTest(lib.name):
-                self.assertEqual(executing(nm(lib)), [])
+                self.assertEqual(executing(nm(lib)), ["fexecve", "fork"] if lib.name == "libdaemon.a" else [])
 
 
 class Controls(unittest.TestCase):

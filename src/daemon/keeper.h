@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process that starts the others. It is made before the daemon opens anything, because the daemon itself may neither execute nor connect
+ * once it works: it parses nothing, and does two things, when asked by one byte: it starts a program of ours, or opens a runtime's socket
+ * for one. It ends with the daemon. */
+#ifndef BULKHEAD_DAEMON_KEEPER_H
+#define BULKHEAD_DAEMON_KEEPER_H
+
+#include "options.h"
+
+#include <bulkhead/error.h>
+
+enum bh_role {
+	BH_ROLE_RUNTIME,	/* bulkhead-runtime: follows one runtime */
+	BH_ROLE_MAX,
+};
+
+/* Starts it. *RET is the end to ask through. 0; -errno with ERR, when a program is missing. */
+int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err);
+/* A new process of ROLE for the runtime INDEX of the options, with the other end of what is returned as its descriptor 3; one that was there
+ * before is killed. Does not wait: when it cannot be started the end is closed. -errno. */
+int bh_keeper_spawn(int keeper, enum bh_role role, size_t index);
+
+#endif
