@@ -11,7 +11,8 @@
 enum bh_calls {
 	BH_CALLS_ENFORCER,	/* files, netlink, unix sockets; executes nothing */
 	BH_CALLS_KEEPER,	/* starts programs, connects to unix sockets */
-	BH_CALLS_PARSER,	/* works with what it was given: opens, connects and signals nothing */
+	BH_CALLS_RUNTIME,	/* works with what it was given: opens, connects and signals nothing */
+	BH_CALLS_CONTROL,	/* the same, and accepts */
 };
 
 /* No privilege is gained by anything that is executed, and of capabilities CAP_NET_ADMIN stays, or none; the bounding set is cut to the same
@@ -22,8 +23,8 @@ int bh_confine_privileges(bool net_admin, struct bh_error *err);
  * is executed; with NO_READING none is read either. 0; 1 where the kernel has no Landlock (5.13, or switched off); -errno with ERR. */
 int bh_confine_files(const char *const *writable, bool no_reading, struct bh_error *err);
 
-/* Other system calls than those of KIND fail with ENOSYS; those that only an attacker makes end the process. 0; 1 in a build with sanitizers,
- * which make calls of their own: nothing was done; -errno with ERR. */
+/* Other system calls than those of KIND fail with ENOSYS; those that only an attacker makes end the process. 0; 1 in a build with sanitizers
+ * and under valgrind, which make calls of their own: nothing was done; -errno with ERR. */
 int bh_confine_calls(enum bh_calls kind, struct bh_error *err);
 
 #endif

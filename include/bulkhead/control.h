@@ -52,6 +52,20 @@ int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn
 void bh_control_server_free(struct bh_control_server *s);
 BH_DEFINE_FREEP(struct bh_control_server, bh_control_server_free)
 
+/* The same, where another process reads the requests (bh_control_front()): START gives the end of a way to a new one that accepts on LISTEN_FD, or
+ * -errno, and is called again when LOST has said of one what became of it. What comes from there is believed in nothing but the request itself:
+ * rights are those that the kernel tells of the connection. */
+struct bh_control_reader {
+	int (*start)(void *userdata, int listen_fd);
+	void (*lost)(void *userdata, const char *why);
+	void *userdata;
+};
+struct bh_control_back;
+int bh_control_back_new(struct sd_event *event, const char *path, const struct bh_control_reader *how, bh_control_fn fn, void *userdata,
+	struct bh_control_back **ret, struct bh_error *err);
+void bh_control_back_free(struct bh_control_back *b);
+BH_DEFINE_FREEP(struct bh_control_back, bh_control_back_free)
+
 /* Answers and forgets the call; RESULT's reference is taken. A peer that left in between is no error. */
 void bh_control_reply(struct bh_control_call *call, json_t *result);
 void bh_control_refuse(struct bh_control_call *call, const char *code, const char *fmt, ...)

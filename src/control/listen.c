@@ -46,7 +46,7 @@ int bh_control_socket(const char *path, gid_t group, int *ret_fd, ino_t *ret_ino
 
 	if (n < 0)
 		return n;
-	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s.new", path);
+	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s" BH_CONTROL_NEW, path);
 	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
 		return bh_fail(err, -ENAMETOOLONG, "the path of the socket is too long: %s", path);
 	snprintf(now.sun_path, sizeof(now.sun_path), "%s", path);

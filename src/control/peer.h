@@ -5,6 +5,8 @@
 
 #include <bulkhead/control.h>
 
+#define BH_CONTROL_NEW ".new"	/* what a socket is bound as, before it takes the place of what was there */
+
 #define BH_CONTROL_GROUP "bulkhead"
 
 /* What the peer of FD may do, by the kernel's word (SO_PEERCRED, SO_PEERGROUPS; unix(7)), never by its own: uid 0 writes, a member of

@@ -4,6 +4,7 @@
  * be sent is held as it comes, never in advance, and what all hold beyond small requests is bounded together. */
 #include "peer.h"
 #include "request.h"
+#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +92,8 @@ static void client_free(struct client *c)
 		c->call->client = NULL;
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);
-	close(c->fd);
+	if (c->fd >= 0)
+		close(c->fd);
 	client_drop_input(c);
 	free(c->out);
 	free(c);
@@ -160,23 +162,12 @@ static void client_send(struct client *c, json_t *doc)
 		client_flush(c);
 }
 
-/* Runs the request in the first N bytes of the buffer. */
-static void client_call(struct client *c, size_t n)
+/* Runs a request. */
+static void client_run(struct client *c, const char *verb, const json_t *request)
 {
-	struct bh_error err = {0};
-	struct bh_control_call *call;
-	json_t *request = NULL;
-	const char *verb = NULL;
-	int r = bh_control_request_decode(c->in, n, &request, &verb, &err);
+	struct bh_control_call *call = calloc(1, sizeof(*call));
 
-	client_drop_input(c);
-	if (r < 0) {
-		client_send(c, bh_control_refusal("usage", err.msg));
-		return;
-	}
-	call = calloc(1, sizeof(*call));
 	if (!call) {
-		json_decref(request);
 		client_free(c);
 		return;
 	}
@@ -188,6 +179,22 @@ static void client_call(struct client *c, size_t n)
 	(void)sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
 	(void)sd_event_source_set_io_events(c->io, 0);
 	c->server->fn(c->server->userdata, call, verb, request, c->right);
+}
+
+/* The request in the first N bytes of the buffer. */
+static void client_call(struct client *c, size_t n)
+{
+	struct bh_error err = {0};
+	json_t *request = NULL;
+	const char *verb = NULL;
+	int r = bh_control_request_decode(c->in, n, &request, &verb, &err);
+
+	client_drop_input(c);
+	if (r < 0) {
+		client_send(c, bh_control_refusal("usage", err.msg));
+		return;
+	}
+	client_run(c, verb, request);
 	json_decref(request);
 }
 
@@ -292,10 +299,13 @@ static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userd
 	return 0;
 }
 
-static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right, const struct bh_control_peer *peer)
+/* *RET is NULL for who has no right: he was told. */
+static int client_new(struct bh_control_server *s, int fd, enum bh_control_right right, const struct bh_control_peer *peer, struct client **ret)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int r;
+
+	*ret = NULL;
 
 	if (!c) {
 		close(fd);
@@ -316,14 +326,27 @@ static int client_new(struct bh_control_server *s, int fd, enum bh_control_right
 	}
 	if (right == BH_RIGHT_NONE)
 		client_send(c, bh_control_refusal("denied", "not permitted: be root, or in group " BH_CONTROL_GROUP));
+	else
+		*ret = c;
 	return 0;
+}
+
+/* Takes FD over. The same. */
+static int client_add(struct bh_control_server *s, int fd, struct client **ret)
+{
+	struct bh_control_peer peer = {.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	enum bh_control_right right = bh_control_peer_right(fd, s->group, &peer);
+
+	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right, 0, NULL)) {
+		close(fd);
+		return -EMFILE;
+	}
+	return client_new(s, fd, right, &peer, ret);
 }
 
 static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, void *userdata)
 {
-	struct bh_control_server *s = userdata;
-	struct bh_control_peer peer = {.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
-	enum bh_control_right right;
+	struct client *c;
 	int fd;
 
 	(void)source;
@@ -331,37 +354,126 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return 0;	/* it went away, or no descriptor is free: the next round tries again */
-	right = bh_control_peer_right(fd, s->group, &peer);
-	if (s->n_clients == CLIENTS_MAX && !server_evict(s, right, 0, NULL)) {
-		close(fd);
-		return 0;
+	(void)client_add(userdata, fd, &c);	/* out of memory: the client is gone, the server stays */
+	return 0;
+}
+
+/* Whether FD was accepted from the socket that was bound for S: the kernel remembers the name that it was bound to, which is not yet PATH. */
+static bool is_ours(const struct bh_control_server *s, int fd)
+{
+	_cleanup_free_ char *bound = NULL;
+	struct sockaddr_un sa = {0};
+	socklen_t n = sizeof(sa);
+	int type = 0;
+	socklen_t type_n = sizeof(type);
+
+	if (asprintf(&bound, "%s" BH_CONTROL_NEW, s->path) < 0) {
+		bound = NULL;
+		return false;
 	}
-	(void)client_new(s, fd, right, &peer);	/* out of memory: the client is gone, the server stays */
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_n) == 0 && type == SOCK_STREAM &&
+		getsockname(fd, (struct sockaddr *)&sa, &n) == 0 && sa.sun_family == AF_UNIX && n > offsetof(struct sockaddr_un, sun_path) &&
+		strncmp(sa.sun_path, bound, sizeof(sa.sun_path)) == 0;
+}
+
+int bh_control_adopt(struct bh_control_server *s, int fd, const char *verb, const json_t *request)
+{
+	struct client *c = NULL;
+	int r;
+
+	if (!is_ours(s, fd)) {
+		close(fd);
+		return -EBADMSG;
+	}
+	r = client_add(s, fd, &c);
+	if (c)
+		client_run(c, verb, request);
+	return r == -EMFILE ? 0 : r;	/* as at the socket itself */
+}
+
+int bh_control_take(struct bh_control_call *call)
+{
+	struct client *c = call->client;
+	int fd;
+
+	free(call);
+	if (!c)
+		return -EPIPE;
+	fd = c->fd;
+	c->call = NULL;
+	c->io = sd_event_source_disable_unref(c->io);
+	c->fd = -1;
+	client_free(c);
+	return fd;
+}
+
+static struct bh_control_server *server_new(struct sd_event *event, bh_control_fn fn, void *userdata)
+{
+	struct bh_control_server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->fd = -1;
+	s->event = sd_event_ref(event);
+	s->fn = fn;
+	s->userdata = userdata;
+	return s;
+}
+
+static int server_accept(struct bh_control_server *s, int fd, struct bh_error *err)
+{
+	int r = sd_event_add_io(s->event, &s->io, fd, EPOLLIN, on_listen, s);
+
+	return r < 0 ? bh_fail(err, r, "cannot watch the control socket: %s", strerror(-r)) : 0;
+}
+
+int bh_control_bind(struct sd_event *event, const char *path, bh_control_fn fn, void *userdata, struct bh_control_server **ret,
+	struct bh_error *err)
+{
+	_cleanup_(bh_control_server_freep) struct bh_control_server *s = server_new(event, fn, userdata);
+	int r;
+
+	if (!s || bh_strdup(&s->path, path) < 0)
+		return bh_fail(err, -ENOMEM, "out of memory");
+	s->group = bh_control_group();
+	r = bh_control_socket(path, s->group, &s->fd, &s->inode, err);
+	if (r < 0)
+		return r;
+	*ret = bh_take(s);
+	return 0;
+}
+
+int bh_control_server_fd(const struct bh_control_server *s)
+{
+	return s->fd;
+}
+
+int bh_control_accept(struct sd_event *event, int listen_fd, gid_t group, bh_control_fn fn, void *userdata, struct bh_control_server **ret,
+	struct bh_error *err)
+{
+	_cleanup_(bh_control_server_freep) struct bh_control_server *s = server_new(event, fn, userdata);
+	int r;
+
+	if (!s)
+		return bh_fail(err, -ENOMEM, "out of memory");
+	s->group = group;
+	r = server_accept(s, listen_fd, err);
+	if (r < 0)
+		return r;
+	*ret = bh_take(s);
 	return 0;
 }
 
 int bh_control_listen(struct sd_event *event, const char *path, bh_control_fn fn, void *userdata,
 	struct bh_control_server **ret, struct bh_error *err)
 {
-	_cleanup_(bh_control_server_freep) struct bh_control_server *s = calloc(1, sizeof(*s));
-	int r;
+	_cleanup_(bh_control_server_freep) struct bh_control_server *s = NULL;
+	int r = bh_control_bind(event, path, fn, userdata, &s, err);
 
-	if (!s)
-		return bh_fail(err, -ENOMEM, "out of memory");
-	s->fd = -1;
-	s->event = sd_event_ref(event);
-	s->fn = fn;
-	s->userdata = userdata;
-	s->group = bh_control_group();
-	s->path = strdup(path);
-	if (!s->path)
-		return bh_fail(err, -ENOMEM, "out of memory");
-	r = bh_control_socket(path, s->group, &s->fd, &s->inode, err);
+	if (r == 0)
+		r = server_accept(s, s->fd, err);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(event, &s->io, s->fd, EPOLLIN, on_listen, s);
-	if (r < 0)
-		return bh_fail(err, r, "cannot watch the control socket: %s", strerror(-r));
 	*ret = bh_take(s);
 	return 0;
 }
@@ -375,7 +487,8 @@ void bh_control_server_free(struct bh_control_server *s)
 	sd_event_source_disable_unref(s->io);
 	if (s->fd >= 0)
 		close(s->fd);
-	bh_control_socket_remove(s->path, s->inode);
+	if (s->path)
+		bh_control_socket_remove(s->path, s->inode);
 	sd_event_unref(s->event);
 	free(s->path);
 	free(s);

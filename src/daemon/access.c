@@ -147,6 +147,8 @@ void bh_access_follow(struct bh_manager *m)
 	bool first = !m->access_known;
 	int r;
 
+	if (m->access_waits)
+		return;
 	m->access_known = true;
 	if (!bh_streq(a->config.file, c->file) || (c->file && (a->config.size != c->size || a->config.keep != c->keep))) {
 		bh_access_close(a);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #define METRICS_PATH "unix:"
+#define LOGS "/var/log/bulkhead"	/* also for a log that a later configuration asks for */
 
 /* The folder that PATH is in, a new string; NULL for no memory. */
 static char *folder(const char *path)
@@ -21,18 +22,23 @@ static char *folder(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-int bh_daemon_confine(const struct bh_options *o, const struct bh_log *log, struct bh_error *err)
+int bh_daemon_confine(const struct bh_options *o, const char *access_log, const struct bh_log *log, struct bh_error *err)
 {
 	bool metrics = o->metrics && strncmp(o->metrics, METRICS_PATH, strlen(METRICS_PATH)) == 0;
 	_cleanup_free_ char *control = folder(o->socket), *measured = metrics ? folder(o->metrics + strlen(METRICS_PATH)) : NULL, *trace = NULL;
-	const char *writable[6] = {o->state, BH_LOCK_DIR, control};
-	size_t n = 3;
+	_cleanup_free_ char *logged = access_log ? folder(access_log) : NULL;
+	const char *writable[8] = {o->state, BH_LOCK_DIR, LOGS, control};
+	size_t n = 4;
 	int r;
 
-	if (!control || (metrics && !measured))
+	if (!control || (metrics && !measured) || (access_log && !logged))
 		return bh_fail(err, -ENOMEM, "out of memory");
 	if (metrics)
 		writable[n++] = measured;
+	if (logged) {
+		(void)mkdir(logged, 0750);	/* what is wrong is told where it is opened */
+		writable[n++] = logged;
+	}
 #ifdef BULKHEAD_FAULTS
 	trace = getenv("BULKHEAD_FAULT_TRACE") ? folder(getenv("BULKHEAD_FAULT_TRACE")) : NULL;
 	if (trace)

@@ -17,11 +17,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LINK_FD 3	/* of a child: to the daemon */
-#define DOOR_FD 4	/* of a child: to the keeper */
+#define LINK_FD 3	/* of a child: to the daemon; the one after it to the keeper, or to accept on */
 #define HIGH_FD 16	/* above what a child gets by number */
 
-static const char *const PROGRAMS[BH_ROLE_MAX] = {[BH_ROLE_RUNTIME] = "bulkhead-runtime"};
+static const char *const PROGRAMS[BH_ROLE_MAX] = {[BH_ROLE_RUNTIME] = "bulkhead-runtime", [BH_ROLE_CONTROL] = "bulkhead-control"};
 
 struct child {
 	int pidfd;
@@ -33,6 +32,7 @@ struct keeper {
 	int fd;				/* to the daemon */
 	int programs[BH_ROLE_MAX];
 	BH_VEC(struct child) runtimes;	/* by index */
+	struct child control;
 };
 
 struct request {
@@ -112,6 +112,18 @@ static void runtime_start(struct keeper *k, size_t index, int link)
 	}
 }
 
+static void control_start(struct keeper *k, const int fds[2])
+{
+	pid_t pid;
+
+	child_end(&k->control);
+	pid = fork();
+	if (pid == 0)
+		child_run(k->programs[BH_ROLE_CONTROL], PROGRAMS[BH_ROLE_CONTROL], NULL, fds, 2);
+	if (pid > 0)
+		k->control.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 /* What the daemon asks. False: it has gone. */
 static bool on_daemon(struct keeper *k)
 {
@@ -122,6 +134,8 @@ static bool on_daemon(struct keeper *k)
 
 	if (n == sizeof(q) && q.role == BH_ROLE_RUNTIME && q.index < k->runtimes.n && n_fds == 1)
 		runtime_start(k, q.index, fds[0]);
+	else if (n == sizeof(q) && q.role == BH_ROLE_CONTROL && n_fds == 2)
+		control_start(k, fds);
 	bh_pass_close(fds, BH_PASS_MAX);
 	return n > 0;
 }
@@ -193,12 +207,13 @@ static void __attribute__((noreturn)) keeper_run(struct keeper *k)
 	keeper_loop(k);
 	bh_vec_foreach(c, &k->runtimes)
 		child_end(c);
+	child_end(&k->control);
 	_exit(0);
 }
 
 int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err)
 {
-	struct keeper k = {.options = o};
+	struct keeper k = {.options = o, .control = {-1, -1}};
 	int pair[2], r;
 	pid_t pid;
 
@@ -232,14 +247,17 @@ int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err)
 	return r;
 }
 
-int bh_keeper_spawn(int keeper, enum bh_role role, size_t index)
+int bh_keeper_spawn(int keeper, enum bh_role role, size_t index, int listen_fd)
 {
-	const struct request q = {.role = (uint8_t)role, .index = (uint32_t)index};
+	struct request q;
 	int pair[2], r = bh_pass_pair(SOCK_STREAM, pair);
 
 	if (r < 0)
 		return r;
-	r = bh_pass_send(keeper, &q, sizeof(q), &pair[1], 1);
+	memset(&q, 0, sizeof(q));	/* the bytes between, too */
+	q.role = (uint8_t)role;
+	q.index = (uint32_t)index;
+	r = bh_pass_send(keeper, &q, sizeof(q), (int[]){pair[1], listen_fd}, listen_fd >= 0 ? 2 : 1);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);

@@ -11,13 +11,15 @@
 
 enum bh_role {
 	BH_ROLE_RUNTIME,	/* bulkhead-runtime: follows one runtime */
+	BH_ROLE_CONTROL,	/* bulkhead-control: reads requests from a socket */
 	BH_ROLE_MAX,
 };
 
 /* Starts it. *RET is the end to ask through. 0; -errno with ERR, when a program is missing. */
 int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err);
-/* A new process of ROLE for the runtime INDEX of the options, with the other end of what is returned as its descriptor 3; one that was there
- * before is killed. Does not wait: when it cannot be started the end is closed. -errno. */
-int bh_keeper_spawn(int keeper, enum bh_role role, size_t index);
+/* A new process of ROLE, with the other end of what is returned as its descriptor 3; one that was there before is killed. The runtime is the
+ * one at INDEX of the options; LISTEN_FD is what requests are accepted on, else -1. Does not wait: when it cannot be started the end is closed.
+ * -errno. */
+int bh_keeper_spawn(int keeper, enum bh_role role, size_t index, int listen_fd);
 
 #endif

@@ -95,6 +95,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	if (r < 0)
 		return r;
 	bh_log(&m->log, LOG_INFO, BH_EVENT_START, "bulkheadd " BULKHEAD_VERSION " starts");
+	m->access_waits = true;
 	r = bh_manager_load_first(m);
 	if (r < 0)
 		return bh_fail(err, r, "out of memory");
@@ -104,7 +105,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	/* The kernel is closed, or found closed, before anybody is asked anything. */
 	bh_manager_run(m);
 	if (!parts.once)
-		r = bh_control_listen(event, o->socket, bh_handle_call, m, &m->control, err);
+		r = bh_manager_listen(m, o->socket, keeper, err);
 	BH_FAULT("start-listening");
 	/* nobody is left without rules because nobody can count them */
 	if (r == 0 && o->metrics && !parts.once && bh_metrics_new(m, o->metrics, &metrics, &unserved) < 0)
@@ -114,7 +115,11 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	if (r == 0)
 		r = bh_manager_watch_keeper(m, keeper, err);
 	if (r == 0)
-		r = bh_daemon_confine(o, &m->log, err);
+		r = bh_daemon_confine(o, m->config.policy ? m->config.policy->log.file : NULL, &m->log, err);
+	if (r == 0) {
+		m->access_waits = false;
+		bh_access_follow(m);
+	}
 	if (r == 0)
 		r = bh_manager_start(m, err);
 	if (r < 0)

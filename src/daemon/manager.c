@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper.h"
 #include "kept.h"
 #include "lock.h"
 #include "manager.h"
@@ -433,6 +434,28 @@ int bh_manager_watch_keeper(struct bh_manager *m, int keeper, struct bh_error *e
 	return r < 0 ? bh_fail(err, r, "event loop: %s", strerror(-r)) : 0;
 }
 
+static int reader_start(void *userdata, int listen_fd)
+{
+	const struct bh_manager *m = userdata;
+
+	return bh_keeper_spawn(m->keeper, BH_ROLE_CONTROL, 0, listen_fd);
+}
+
+static void reader_lost(void *userdata, const char *why)
+{
+	const struct bh_manager *m = userdata;
+
+	bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "the process that reads requests %s: it is started again", why);
+}
+
+int bh_manager_listen(struct bh_manager *m, const char *path, int keeper, struct bh_error *err)
+{
+	const struct bh_control_reader how = {reader_start, reader_lost, m};
+
+	m->keeper = keeper;
+	return bh_control_back_new(m->event, path, &how, bh_handle_call, m, &m->control, err);
+}
+
 static int add_events(struct bh_manager *m)
 {
 	int r = sd_event_add_defer(m->event, &m->dirty, on_dirty, m);
@@ -512,7 +535,7 @@ void bh_manager_free(struct bh_manager *m)
 
 	/* Calls in waiting end with the server, so it goes first but after they were answered. */
 	bh_handle_waiting(m, -ESHUTDOWN);
-	bh_control_server_free(m->control);
+	bh_control_back_free(m->control);
 	bh_follow_clear(m);
 	bh_vec_foreach(s, &m->sources) {
 		bh_runtime_free((*s)->runtime);

@@ -230,6 +230,7 @@ struct bh_manager {
 	struct bh_people people;
 	struct bh_access access;
 	struct bh_detect detect;
+	bool access_waits;		/* with the access log, and its thread, until what is given up was given up by all of the process */
 	bool access_known;		/* a configuration said whether there is one */
 	BH_VEC(struct bh_follower) followers;
 	uint64_t nflog_lost;		/* of these it was told */
@@ -240,7 +241,8 @@ struct bh_manager {
 
 	sd_event_source *dirty, *retry, *poll, *start_timer, *tell, *follow, *nflog_io, *nft_io, *tc_io, *keeper_io, *hup, *term, *interrupt;
 	sd_event_source *resolv_watch[3];
-	struct bh_control_server *control;
+	struct bh_control_back *control;
+	int keeper;			/* who starts the other processes */
 };
 
 struct bh_manager_parts {
@@ -278,6 +280,9 @@ int bh_manager_add_docker(struct bh_manager *m, const char *socket, int keeper, 
 
 /* Without the keeper nothing that ends is started again: when it ends the loop does, and whoever started us starts us anew. */
 int bh_manager_watch_keeper(struct bh_manager *m, int keeper, struct bh_error *err);
+
+/* The control socket at PATH, read by a process that the keeper starts. */
+int bh_manager_listen(struct bh_manager *m, const char *path, int keeper, struct bh_error *err);
 
 /* Starts every runtime and the timers. */
 int bh_manager_start(struct bh_manager *m, struct bh_error *err);

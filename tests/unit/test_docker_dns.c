@@ -162,13 +162,14 @@ static void who_listens_is_asked(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+		const struct bh_door door = bh_door_opening(path);
 		struct bh_addrs a = {0};
 		pid_t pid;
 		int r;
 
 		snprintf(path, sizeof(path), "/tmp/bh-test-dns-%d-%zu", (int)getpid(), i);
 		pid = listen_as(path, cases[i].name, cases[i].more);
-		r = bh_docker_resolvers(path, &a);
+		r = bh_docker_resolvers(&door, &a);
 		end(pid, path);
 		if (r < 0)
 			fail_msg("%s %s: %d", cases[i].name, cases[i].more, r);
