@@ -14,6 +14,7 @@
 #define BUCKETS 4096u
 #define SECOND 1000000ull
 #define WANT_USEC (2 * SECOND)
+#define LOOKED_USEC (5 * SECOND)	/* counts that are older are of another occasion */
 /* The kernel tells a sender's first SKEL_KINDS_RATE new kinds in a second. From so many on it may have kept some to itself; below, what it did not
  * tell was told before. */
 #define PRESSED (SKEL_KINDS_RATE * 9 / 10)
@@ -31,6 +32,7 @@ struct window {
 	unsigned fresh, fresh_before;
 	bool counted;			/* the kernel's count is known: */
 	uint64_t count, told;		/* and what was told one by one since */
+	uint64_t counted_usec;
 	struct window *next, *newer, *older;
 };
 
@@ -237,13 +239,16 @@ static int see_distinct(struct bh_detector *d, struct window *w, const struct bh
 	return e;
 }
 
-/* What the kernel dropped of the container since the last time, beyond what was told one by one. */
-static uint64_t unheard(struct window *w, const struct bh_sight *s)
+/* What the kernel dropped of the container since the last time, beyond what was told one by one. What it dropped while nobody looked, being denied
+ * nothing, is no news. */
+static uint64_t unheard(const struct bh_detector *d, struct window *w, const struct bh_sight *s)
 {
-	uint64_t more = w->counted && s->n >= w->count ? s->n - w->count : 0;
+	bool known = w->counted && d->now_usec - w->counted_usec < LOOKED_USEC;
+	uint64_t more = known && s->n >= w->count ? s->n - w->count : 0;
 
 	more = more > w->told ? more - w->told : 0;
 	w->counted = true;
+	w->counted_usec = d->now_usec;
 	w->count = s->n;
 	w->told = 0;
 	return more;
@@ -256,7 +261,7 @@ static int see_denied(struct bh_detector *d, struct window *w, const struct bh_s
 	int e = 0;
 
 	if (s->counted)
-		more = unheard(w, s);
+		more = unheard(d, w, s);
 	else
 		w->told += s->n;
 	if (w->hold_usec > d->now_usec)

@@ -58,6 +58,7 @@ void bh_detect_wake(struct bh_manager *m)
 	if (d->counts_on || !d->counts || !d->detector || !bh_detector_wants_counts(d->detector, bh_now_usec(CLOCK_MONOTONIC)))
 		return;
 	d->counts_on = true;
+	d->nflog_lost = m->nflog ? bh_nflog_lost(m->nflog) : 0;	/* what was lost on another occasion is no doubt now */
 	arm(d->counts, 0);
 }
 

@@ -227,6 +227,15 @@ static void packets_are_those_that_the_kernel_counts(void **state)
 	assert_int_equal(ears.count, 1 + 1 + 3998 + 1100);
 	now += 20 * SEC;
 	assert_false(bh_detector_wants_counts(d, now));
+	/* what was dropped while nobody looked is no news */
+	now += 60 * SEC;
+	try_port(NULL, 1, 80);
+	counted(1000000);
+	assert_int_equal(ears.n, 1);
+	counted(1000100);
+	assert_int_equal(ears.n, 1);
+	counted(1006000);
+	assert_int_equal(ears.n, 2);
 }
 
 static void connections_and_commands(void **state)
