@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "../common/no_memory.h"
+
 static const char *all(const struct bh_dockerd *d, char *buf, size_t size)
 {
 	size_t n = 0;
@@ -137,10 +139,29 @@ static void test_nobody(void **state)
 	bh_dockerd_clear(&d);
 }
 
+static void test_no_memory(void **state)
+{
+	static const char config[] = "{\"icc\": false, \"hosts\": [\"unix:///a\"], \"log-opts\": {\"max-size\": \"10m\"}}";
+	static const char cmdline[] = "dockerd\0-H\0fd://\0--icc=false";
+	long n = 0;
+
+	(void)state;
+	for (int r = -1; r < 0; n++) {
+		struct bh_dockerd d = {0};
+
+		left = n;
+		r = bh_dockerd_decode_cmdline(cmdline, sizeof(cmdline), &d);
+		r = r < 0 ? r : bh_dockerd_decode_config(config, strlen(config), &d);
+		left = -1;
+		bh_dockerd_clear(&d);
+	}
+	assert_true(n > 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cmdline), cmocka_unit_test(test_config), cmocka_unit_test(test_info), cmocka_unit_test(test_version_and_icc), cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_cmdline), cmocka_unit_test(test_config), cmocka_unit_test(test_info), cmocka_unit_test(test_version_and_icc), cmocka_unit_test(test_nobody), cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("dockerd", tests, NULL, NULL);

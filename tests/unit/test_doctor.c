@@ -11,6 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../common/no_memory.h"
+
 static const struct bh_doctor_policy NONE;
 
 static char *text(const char *s)
@@ -706,6 +708,29 @@ static void test_table(void **state)
 	assert_int_equal(bh_check_find("", 0), BH_CHECK_MAX);
 }
 
+/* Whichever allocation fails, that is what is said, and nothing is lost. */
+static void test_no_memory(void **state)
+{
+	struct bh_doctor_facts hosts[] = {good(), bad()};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_SIZE(hosts); i++) {
+		long n = 0;
+
+		for (int r = -ENOMEM; r < 0; n++) {
+			struct bh_doctor *d = NULL;
+
+			left = n;
+			r = bh_doctor_judge(&hosts[i], &NONE, &d);
+			left = -1;
+			assert_int_equal(r, d ? 0 : -ENOMEM);
+			bh_doctor_free(d);
+		}
+		assert_true(n > BH_CHECK_MAX);
+		clear(&hosts[i]);
+	}
+}
+
 /* ---- the document and its text */
 
 static char *drawn(const struct bh_doctor_facts *f, const struct bh_doctor_policy *p)
@@ -793,7 +818,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table), cmocka_unit_test(test_all_good), cmocka_unit_test(test_all_bad), cmocka_unit_test(test_one_thing),
-		cmocka_unit_test(test_each_both_ways), cmocka_unit_test(test_fixes), cmocka_unit_test(test_policy), cmocka_unit_test(test_text),
+		cmocka_unit_test(test_each_both_ways), cmocka_unit_test(test_fixes), cmocka_unit_test(test_policy), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_text),
 		cmocka_unit_test(test_files_of_others),
 	};
 
