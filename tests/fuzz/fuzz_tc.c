@@ -2,6 +2,7 @@
 /* The kernel at the other end of rtnetlink, as anybody: the fuzzer's bytes are its answers, one datagram after the other, each behind its length in two bytes; the first byte says what
  * is asked for, two more which links. Links,
  * addresses, trees, filters, routes and notifications are read from them. */
+#include "../../src/tc/observe.h"
 #include "../../src/tc/priv.h"
 
 #include <errno.h>
@@ -90,7 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bh_host *links = NULL;
 	struct bh_shape *shape = NULL;
 	struct bh_error err = {0};
+	struct bh_tc_filters filters;
 	struct bh_nl own;
+	uint32_t seen;
 	int one = 2, other = 3;
 
 	answers = data + 1;
@@ -100,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		other = *answers++;
 		left -= 2;
 	}
-	switch (size > 0 ? data[0] % 6 : 0) {
+	switch (size > 0 ? data[0] % 7 : 0) {
 	case 0:
 		host(&n, one, other);
 		break;
@@ -119,6 +122,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)bh_tc_read_nsid(&n, 1);
 		if (bh_nl_open(&own, &err) == 0)	/* nothing is asked of the real one */
 			bh_nl_close(&own);
+		break;
+	case 6:
+		(void)bh_tc_read_filters(&n, one, other, &seen, &filters);
 		break;
 	case 5:
 		(void)bh_tc_set_bridge_calls(&n, "docker0", true, true, &err);
