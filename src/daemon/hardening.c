@@ -96,7 +96,9 @@ void bh_judge_later(struct bh_manager *m)
 	int64_t at = m->round.placement ? m->round.placement->judge_again : 0;
 	uint64_t armed = 0;
 
-	if (m->judge_timer && at > 0 && sd_event_source_get_time(m->judge_timer, &armed) >= 0 && armed == (uint64_t)at * 1000000)
+	/* one that has gone off is made anew, should the clock have been set back */
+	if (m->judge_timer && at > 0 && sd_event_source_get_enabled(m->judge_timer, NULL) > 0 &&
+		sd_event_source_get_time(m->judge_timer, &armed) >= 0 && armed == (uint64_t)at * 1000000)
 		return;
 	m->judge_timer = sd_event_source_disable_unref(m->judge_timer);
 	/* without a timer the next whole look finds it, within a minute */

@@ -76,7 +76,7 @@ static int place(struct bh_manager *m, const struct bh_policy *policy, struct bh
 	bool again = false;
 	int r;
 
-	m->memory.now = time(NULL);
+	m->memory.now = (int64_t)(bh_now_usec(CLOCK_REALTIME) / 1000000);	/* time(2) is a tick behind timers */
 	r = bh_place(policy, round->inventory, m->seen.host, &m->memory, &round->placement, err);
 
 	if (r < 0 || m->built)

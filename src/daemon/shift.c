@@ -69,7 +69,7 @@ int bh_round_shift(struct bh_manager *m, struct bh_error *err)
 
 	if (!can_step(m))
 		return 1;
-	m->memory.now = time(NULL);
+	m->memory.now = (int64_t)(bh_now_usec(CLOCK_REALTIME) / 1000000);	/* time(2) is a tick behind timers */
 	r = step(m, &s);
 	bh_stage_end(m, BH_STAGE_PLACE);
 	if (r < 0) {	/* half-way: of no use any more */
