@@ -11,7 +11,7 @@ struct bh_failure {
 	struct bh_loc loc;		/* of the condition; of the `require` for BH_REQUIRE_MAX */
 	char *container;		/* the name of another that shares its network, and fails; NULL: it is the container itself */
 	char *found;			/* "it runs as root" */
-	char *docker, *compose;		/* what to set; NULL: nothing helps but to wait */
+	char *docker, *compose;		/* what to set; NULL: nothing helps but to wait. Of what is done to the image alone, compose is "" */
 };
 struct bh_failures {
 	BH_VEC(struct bh_failure) v;
@@ -25,6 +25,8 @@ const char *bh_failure_name(const struct bh_failure *f);
 struct bh_hardening {
 	const struct bh_posture *posture;
 	bool build;			/* an image build: it has no posture */
+	const char *image_id;		/* or NULL */
+	const struct bh_images *images;	/* what others say of images; NULL: nothing */
 	const char *container;		/* see struct bh_failure; untrusted */
 	int64_t now;			/* seconds since 1970 */
 	int64_t next;			/* when it is to be judged again because time alone fails it: lowered; 0: never */

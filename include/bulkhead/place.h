@@ -93,6 +93,7 @@ struct bh_memory {
 	BH_VEC(struct bh_known_port) ports;
 	struct bh_strv held;		/* ids of containers that are in quarantine by hand; read only */
 	int64_t now;			/* seconds since 1970; read only */
+	const struct bh_images *images;	/* what others say of images, borrowed; NULL: nothing */
 };
 void bh_memory_clear(struct bh_memory *m);
 int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src);	/* into an empty one; 0 or -ENOMEM with DST empty */

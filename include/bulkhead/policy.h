@@ -248,6 +248,8 @@ struct bh_policy {
 	enum bh_deny deny;
 	struct bh_require *require;	/* of the members of every zone of containers in the file; NULL: nothing */
 	struct bh_rates host_rates;	/* of all containers with caps together */
+	char *reports;			/* the folder of scanners' reports, or NULL */
+	char *verified;			/* the folder of verifications' results, or NULL */
 	BH_VEC(struct bh_zone) zones;	/* in the order of the files */
 	BH_VEC(struct bh_rule) allow;
 	BH_VEC(struct bh_rule) expect;

@@ -37,7 +37,7 @@ enum bh_reports_msg_kind {
 	BH_REPORTS_MSG_VERIFIED,	/* verified: what a file says now */
 	BH_REPORTS_MSG_UNREAD,		/* file: is not believed, problem says why */
 	BH_REPORTS_MSG_GONE,		/* file: is not there any more */
-	BH_REPORTS_MSG_DIRECTORY,	/* problem: what ails the directory as a whole; NULL: nothing */
+	BH_REPORTS_MSG_DIRECTORY,	/* file: the directory; problem: what ails it as a whole; NULL: nothing */
 };
 
 /* Everything in it belongs to the sender and dies when the callback returns: copy what is kept. */

@@ -5,6 +5,7 @@
 
 #include <bulkhead/buf.h>
 #include <bulkhead/error.h>
+#include <bulkhead/images.h>
 #include <bulkhead/posture.h>
 
 enum bh_condition {
@@ -26,6 +27,9 @@ enum bh_condition {
 	BH_REQUIRE_IMAGE_REGISTRIES,
 	BH_REQUIRE_IMAGE_PINNED,
 	BH_REQUIRE_IMAGE_MAX_AGE,
+	BH_REQUIRE_IMAGE_SCANNED,
+	BH_REQUIRE_IMAGE_VERIFIED,
+	BH_REQUIRE_IMAGE_REGISTRY_TLS,
 	BH_REQUIRE_MAX,
 };
 /* "privileged", "image.max-age", …: as status names it. */
@@ -50,6 +54,7 @@ struct bh_require {
 	struct bh_strv mounts;			/* that are forbidden: BH_MOUNT_…, or absolute paths, perhaps with `*` and `?` */
 	struct bh_strv registries;		/* globs of registry/repository */
 	uint64_t max_age;			/* of the image, in seconds */
+	struct bh_scanned scanned;
 };
 
 static inline bool bh_require_asks(const struct bh_require *r, enum bh_condition c)
@@ -62,5 +67,7 @@ BH_DEFINE_FREEP(struct bh_require, bh_require_free)
 
 /* Appends "{privileged: false, user: non-root}", which src/config reads back to the same. */
 void bh_yaml_put_require(struct bh_buf *out, const struct bh_require *r);
+/* Seconds, as a file writes them: "7d", "12h", "45s". */
+void bh_yaml_put_age(struct bh_buf *out, uint64_t seconds);
 
 #endif

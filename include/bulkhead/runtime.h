@@ -6,6 +6,7 @@
 
 #include <bulkhead/dockerd.h>
 #include <bulkhead/error.h>
+#include <bulkhead/images.h>
 #include <bulkhead/inventory.h>
 
 struct sd_event;
@@ -24,6 +25,7 @@ enum bh_runtime_msg_kind {
 	BH_RUNTIME_MSG_GONE,		/* id: one is gone */
 	BH_RUNTIME_MSG_NETWORK,		/* network: one changed or is new */
 	BH_RUNTIME_MSG_NETWORK_GONE,	/* id */
+	BH_RUNTIME_MSG_REGISTRIES,	/* registries: how it reaches them */
 	BH_RUNTIME_MSG_RESOLVERS,	/* addrs: those that it was told to give to containers; or, with reason, why they cannot be read */
 	BH_RUNTIME_MSG_EXEC,		/* id, text: a command was executed in a container that runs; where that is asked for */
 };
@@ -41,6 +43,7 @@ struct bh_runtime_msg {
 	const char *id;
 	const char *text;		/* anybody's, at most BH_EXEC_TEXT_MAX bytes */
 	const struct bh_addrs *addrs;
+	const struct bh_registries *registries;
 };
 
 struct bh_runtime_stats {

@@ -15,7 +15,7 @@ void bh_text_failed(struct bh_writer *w, const char *label, const json_t *postur
 		bh_text_fact(w, label, BH_WARN, "%s (%s): %s%s%s", bh_doc_text(f, "condition"), bh_doc_text(f, "source"), sharer,
 			*sharer ? " shares its network: " : "", bh_doc_text(f, "found"));
 		if (*docker)
-			bh_text_fact(w, "", BH_PLAIN, "docker run: %s", docker);
+			bh_text_fact(w, "", BH_PLAIN, *compose ? "docker run: %s" : "to do: %s", docker);
 		if (*compose)
 			bh_text_fact(w, "", BH_PLAIN, "compose: %s", compose);
 	}

@@ -59,7 +59,26 @@ static void put_container_problems(struct problems *p, const json_t *doc)
 		else if (json_array_size(json_object_get(json_object_get(c, "posture"), "failed")) > 0)
 			PROBLEM(p, BH_WARN, "%s is less hardened than %s requires, in audit: %s", name,
 				bh_doc_dash(json_object_get(c, "posture"), "required_by"), bh_doc_dash(c, "reason"));
+		if (bh_doc_str(c, "registry_problem"))
+			PROBLEM(p, BH_WARN, "the image of %s: %s", name, bh_doc_str(c, "registry_problem"));
 	}
+}
+
+static void put_folder_problem(struct problems *p, const json_t *folder)
+{
+	if (bh_doc_str(folder, "problem"))
+		PROBLEM(p, BH_WARN, "%s: %s", bh_doc_dash(folder, "path"), bh_doc_str(folder, "problem"));
+}
+
+static void put_image_problems(struct problems *p, const json_t *images)
+{
+	json_t *u;
+	size_t i;
+
+	put_folder_problem(p, json_object_get(images, "reports"));
+	put_folder_problem(p, json_object_get(images, "verified"));
+	json_array_foreach(json_object_get(images, "unread"), i, u)
+		PROBLEM(p, BH_WARN, "%s is not believed: %s", bh_doc_dash(u, "file"), bh_doc_dash(u, "problem"));
 }
 
 static void put_problems(struct bh_writer *w, const json_t *doc)
@@ -78,6 +97,7 @@ static void put_problems(struct bh_writer *w, const json_t *doc)
 		if (!bh_streq(bh_doc_str(rt, "state"), "connected"))
 			PROBLEM(&p, BH_WARN, "%s at %s is %s", bh_doc_dash(rt, "kind"), bh_doc_dash(rt, "socket"),
 				bh_doc_dash(rt, "state"));
+	put_image_problems(&p, json_object_get(doc, "images"));
 	put_container_problems(&p, doc);
 	if (p.n > PROBLEMS_MAX)
 		bh_text_fact(w, "", BH_WARN, "and %zu more: bulkhead status containers", p.n - PROBLEMS_MAX);

@@ -272,6 +272,7 @@ void bh_cfg_check(struct bh_cfg *c)
 		check_exempt(c, z);
 	bh_vec_foreach(d, &c->policy->detect)
 		check_detect(c, d);
+	bh_cfg_check_images(c);
 	check_prefixes(c);
 	check_interfaces(c);
 	check_guarantees(c, BH_EGRESS);

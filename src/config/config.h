@@ -144,6 +144,10 @@ void bh_cfg_zone_bandwidth(struct bh_cfg *c, const struct bh_node *key, const st
 void bh_cfg_select(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 /* Of the host, or of a zone; *RET stays NULL when there is none to speak of. */
 void bh_cfg_require(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, struct bh_require **ret);
+/* images.c: the mapping `images`, and back. */
+void bh_cfg_images(struct bh_cfg *c, const struct bh_node *value);
+void bh_cfg_check_images(struct bh_cfg *c);	/* whether what is required can be had */
+void bh_cfg_put_images(struct bh_buf *out, const struct bh_policy *p);
 void bh_cfg_allow(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_doctor(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);
 void bh_cfg_expect(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target);

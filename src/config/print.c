@@ -238,6 +238,7 @@ int bh_config_print_with(const struct bh_policy *p, const char *zones, const cha
 	bh_cfg_put_log(out, &p->log);
 	put_doctor(out, &p->doctor);
 	bh_cfg_put_detect(out, p);
+	bh_cfg_put_images(out, p);
 	bh_buf_puts(out, p->zones.n || zones ? "\nzones:\n" : "");
 	bh_vec_foreach(z, &p->zones)
 		put_zone(out, z);

@@ -58,6 +58,12 @@ static void read_require(struct bh_cfg *c, const struct bh_node *key, const stru
 	bh_cfg_require(c, key, value, &c->policy->require);
 }
 
+static void read_images(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	(void)key, (void)target;
+	bh_cfg_images(c, value);
+}
+
 void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 {
 	enum { VERSION_KEY, MODE_KEY, ZONES_KEY };
@@ -67,6 +73,7 @@ void bh_cfg_read(struct bh_cfg *c, const struct bh_doc *doc)
 		[ZONES_KEY] = {"zones", bh_cfg_zones, 0},
 		{"deny", read_deny, BH_KEY_MAIN},
 		{"bandwidth", read_bandwidth, BH_KEY_MAIN},
+		{"images", read_images, BH_KEY_MAIN},
 		{"allow", bh_cfg_allow, 0},
 		{"expect", bh_cfg_expect, 0},
 		{"log", bh_cfg_log, BH_KEY_MAIN},

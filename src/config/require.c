@@ -7,6 +7,7 @@
 
 #define SECOND 1000000ull
 #define AGE_LEAST (3600 * SECOND)
+#define SCAN_AGE_LEAST (60 * SECOND)
 #define AGE_MOST (36500ull * 86400 * SECOND)
 
 /* A condition that can have one value only. */
@@ -36,6 +37,8 @@ WORD(cpu_limit, BH_REQUIRE_CPU_LIMIT)
 WORD(pids_limit, BH_REQUIRE_PIDS_LIMIT)
 WORD(devices, BH_REQUIRE_DEVICES)
 WORD(pinned, BH_REQUIRE_IMAGE_PINNED)
+WORD(verified, BH_REQUIRE_IMAGE_VERIFIED)
+WORD(registry_tls, BH_REQUIRE_IMAGE_REGISTRY_TLS)
 
 static bool read_caps(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, bh_caps *ret)
 {
@@ -230,9 +233,71 @@ static void read_max_age(struct bh_cfg *c, const struct bh_node *key, const stru
 	r->asked[BH_REQUIRE_IMAGE_MAX_AGE] = key->loc;
 }
 
+static void read_max_severity(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	const char *words[BH_VULN_MAX - BH_VULN_NEGLIGIBLE];
+	struct bh_require *r = target;
+	size_t i;
+
+	(void)key;
+	for (int v = BH_VULN_NEGLIGIBLE; v < BH_VULN_MAX; v++)
+		words[v - BH_VULN_NEGLIGIBLE] = bh_vuln_name((enum bh_vuln)v);
+	if (!bh_cfg_choice(c, value, "max-severity", words, BH_ARRAY_SIZE(words), &i))
+		return;
+	r->scanned.has_max = true;
+	r->scanned.max = (enum bh_vuln)(BH_VULN_NEGLIGIBLE + i);
+}
+
+static void read_only_fixed(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	static const char *const words[] = {"true", "false"};
+	struct bh_require *r = target;
+	size_t i;
+
+	(void)key;
+	if (bh_cfg_choice(c, value, "only-fixed", words, BH_ARRAY_SIZE(words), &i))
+		r->scanned.only_fixed = i == 0;
+}
+
+static void read_scan_age(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	struct bh_require *r = target;
+	uint64_t usec;
+
+	(void)key;
+	if (bh_cfg_time(c, value, "max-age", SCAN_AGE_LEAST, AGE_MOST, &usec))
+		r->scanned.max_age = usec / SECOND;
+}
+
+static void read_scanned(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
+{
+	enum { SEVERITY_KEY, FIXED_KEY, AGE_KEY };
+	static const struct bh_key keys[] = {
+		[SEVERITY_KEY] = {"max-severity", read_max_severity, 0},
+		[FIXED_KEY] = {"only-fixed", read_only_fixed, 0},
+		[AGE_KEY] = {"max-age", read_scan_age, 0},
+	};
+	struct bh_require *r = target;
+	unsigned seen;
+
+	if (!bh_cfg_is_map(c, value, "scanned"))
+		return;
+	seen = bh_cfg_map(c, value, "scanned", keys, BH_ARRAY_SIZE(keys), r);
+	if (seen == 1u << FIXED_KEY)
+		bh_cfg_error(c, &value->loc, "only-fixed says which findings count for 'max-severity', which is missing");
+	r->asked[BH_REQUIRE_IMAGE_SCANNED] = key->loc;
+}
+
 static void read_image(struct bh_cfg *c, const struct bh_node *key, const struct bh_node *value, void *target)
 {
-	static const struct bh_key keys[] = {{"registries", read_registries, 0}, {"pinned", read_pinned, 0}, {"max-age", read_max_age, 0}};
+	static const struct bh_key keys[] = {
+		{"registries", read_registries, 0},
+		{"pinned", read_pinned, 0},
+		{"max-age", read_max_age, 0},
+		{"scanned", read_scanned, 0},
+		{"verified", read_verified, 0},
+		{"registry-tls", read_registry_tls, 0},
+	};
 
 	(void)key;
 	if (bh_cfg_is_map(c, value, "image"))

@@ -2,6 +2,7 @@
 /* One function a condition: whether it is met, and else what was found and what to set. */
 #include <bulkhead/hardening.h>
 #include <bulkhead/place.h>
+#include <bulkhead/provenance.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -370,6 +371,35 @@ static bool check_max_age(const struct bh_require *r, struct bh_hardening *h, st
 	return say(f, "", "an image that was built again, and a new container of it", "docker compose pull or build --pull, and up");
 }
 
+/* What helps against these is done to the image, however its containers are made. */
+static struct bh_image_names names_of(const struct bh_hardening *h)
+{
+	return (struct bh_image_names){.reference = h->posture->reference, .id = h->image_id, .digests = &h->posture->image.digests};
+}
+
+static bool check_scanned(const struct bh_require *r, struct bh_hardening *h, struct finding *f)
+{
+	const struct bh_image_names name = names_of(h);
+
+	return bh_image_scanned(&r->scanned, h->images, &name, h->now, &h->next, &f->found, &f->docker);
+}
+
+static bool check_verified(const struct bh_require *r, struct bh_hardening *h, struct finding *f)
+{
+	const struct bh_image_names name = names_of(h);
+
+	(void)r;
+	return bh_image_verified(h->images, &name, &f->found, &f->docker);
+}
+
+static bool check_registry_tls(const struct bh_require *r, struct bh_hardening *h, struct finding *f)
+{
+	const struct bh_image_names name = names_of(h);
+
+	(void)r;
+	return bh_image_registry_tls(h->images, &name, &f->found, &f->docker);
+}
+
 static const check_fn checks[BH_REQUIRE_MAX] = {
 	[BH_REQUIRE_PRIVILEGED] = check_privileged,
 	[BH_REQUIRE_USER] = check_user,
@@ -389,6 +419,9 @@ static const check_fn checks[BH_REQUIRE_MAX] = {
 	[BH_REQUIRE_IMAGE_REGISTRIES] = check_registries,
 	[BH_REQUIRE_IMAGE_PINNED] = check_pinned,
 	[BH_REQUIRE_IMAGE_MAX_AGE] = check_max_age,
+	[BH_REQUIRE_IMAGE_SCANNED] = check_scanned,
+	[BH_REQUIRE_IMAGE_VERIFIED] = check_verified,
+	[BH_REQUIRE_IMAGE_REGISTRY_TLS] = check_registry_tls,
 };
 
 void bh_failures_clear(struct bh_failures *f)

@@ -45,6 +45,7 @@ int bh_memory_copy(struct bh_memory *dst, const struct bh_memory *src)
 		ok = ok && bh_strv_push(&dst->held, src->held.v[i]) == 0;
 	dst->next_id = src->next_id;
 	dst->now = src->now;
+	dst->images = src->images;
 	if (!ok)
 		bh_memory_clear(dst);
 	return ok ? 0 : -ENOMEM;

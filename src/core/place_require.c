@@ -16,7 +16,7 @@ static bool is_audited(const struct bh_policy *p, const struct bh_zone *z)
 
 static int judge_one(const struct placer *p, const struct bh_zone *z, const struct bh_container *c, const char *name, struct bh_failures *ret)
 {
-	struct bh_hardening h = {.posture = &c->posture, .build = c->kind == BH_KIND_BUILD, .container = name, .now = p->memory->now,
+	struct bh_hardening h = {.posture = &c->posture, .build = c->kind == BH_KIND_BUILD, .image_id = c->image_id, .images = p->memory->images, .container = name, .now = p->memory->now,
 		.next = p->out->judge_again};
 	int r = p->policy->require ? bh_require_judge(p->policy->require, &h, ret) : 0;
 

@@ -178,6 +178,10 @@ int plan_settings(struct planner *p)
 	if (r == 0)
 		r = require(p, NULL, a->require, b->require);
 	if (r == 0)
+		r = setting(p, NULL, "reports", a->reports ? a->reports : "none", b->reports ? b->reports : "none");
+	if (r == 0)
+		r = setting(p, NULL, "verified", a->verified ? a->verified : "none", b->verified ? b->verified : "none");
+	if (r == 0)
 		r = setting(p, NULL, "log", a->log.file ? a->log.file : "none", b->log.file ? b->log.file : "none");
 	if (r == 0)
 		r = detect(p, a, b);

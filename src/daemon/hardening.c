@@ -33,6 +33,7 @@ void bh_failures_log(const struct bh_manager *m, const struct bh_member *member,
 
 	bh_vec_foreach(f, &member->failed.v) {
 		char source[PLACE_TEXT];
+		const char *compose = f->compose && *f->compose ? f->compose : NULL, *docker = !f->docker ? "" : compose ? "; docker run: " : "; to do: ";
 		const struct bh_log_field fields[] = {
 			{"BULKHEAD_CONTAINER", member->container->id},
 			{"BULKHEAD_NAME", name},
@@ -47,7 +48,7 @@ void bh_failures_log(const struct bh_manager *m, const struct bh_member *member,
 
 		bh_log_fields(&m->log, LOG_NOTICE, BH_EVENT_PLACED, fields, BH_ARRAY_SIZE(fields), "container %s fails %s, which %s requires (%s): %s%s%s%s%s%s%s%s", name,
 			bh_failure_name(f), member->barred, source, f->container ? f->container : "", f->container ? " shares its network: " : "", f->found,
-			f->docker ? "; docker run: " : "", f->docker ? f->docker : "", f->compose ? "; compose: " : "", f->compose ? f->compose : "",
+			docker, f->docker ? f->docker : "", compose ? "; compose: " : "", compose ? compose : "",
 			zone->builtin == BH_BUILTIN_QUARANTINE ? "" : " (audit: it stays)");
 	}
 }

@@ -19,6 +19,7 @@
 #define BH_EVENT_DENIED "denied"
 #define BH_EVENT_CONNECTIONS "connections"
 #define BH_EVENT_HAND "hand"
+#define BH_EVENT_IMAGES "images"
 #define BH_EVENT_CONTROL "control"
 #define BH_EVENT_DETECT "detect"
 

@@ -544,6 +544,7 @@ void bh_manager_free(struct bh_manager *m)
 		free((*s)->reason);
 		bh_inventory_free((*s)->inventory);
 		bh_vec_clear(&(*s)->resolvers.v);
+		bh_registries_clear(&(*s)->registries);
 		free(*s);
 	}
 	bh_vec_clear(&m->sources);
@@ -551,6 +552,7 @@ void bh_manager_free(struct bh_manager *m)
 		sd_event_source_disable_unref(*sources[i]);
 	bh_resolvers_clear(m);
 	bh_round_clear(&m->round);
+	bh_images_forget(m);
 	bh_sources_bury(m);
 	bh_seen_clear(&m->seen);
 	bh_memory_clear(&m->memory);

@@ -8,6 +8,7 @@
 #include "detect.h"
 #include "events.h"
 #include "hand.h"
+#include "images.h"
 #include "kinds.h"
 #include "log.h"
 #include "people.h"
@@ -35,6 +36,7 @@ struct bh_source {
 	struct bh_inventory *inventory;	/* never NULL */
 	enum bh_runtime_state state;
 	char *reason;			/* why absent, or what ails it, or NULL */
+	struct bh_registries registries;	/* how it reaches them */
 	struct bh_addrs resolvers;	/* that it was told to give to containers; most have none */
 	bool told;			/* it said anything about its state */
 	bool heard;			/* a snapshot came */
@@ -198,6 +200,7 @@ struct bh_manager {
 	sd_event_source *hand_timer;
 	sd_event_source *judge_timer;	/* when an image becomes too old */
 	struct bh_memory memory;
+	struct bh_image_state images;
 
 	struct bh_round round;		/* the last one built */
 	struct bh_seen seen;

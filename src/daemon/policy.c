@@ -68,14 +68,17 @@ static int load(struct bh_manager *m, struct bh_policy **ret, char **ret_diagnos
 static int try_policy(struct bh_manager *m, const struct bh_policy *policy, struct bh_round *ret_trial, char **ret_error)
 {
 	struct bh_error err = {0};
-	int r;
+	int r = bh_images_follow(m, policy);
 
-	if (bh_look(m, &err) < 0)
+	if (r == 0 && bh_look(m, &err) < 0)
 		return 0;	/* nothing can be tried; the next look tells what is wrong with the kernel */
-	r = bh_round_build(m, policy, ret_trial, &err);
+	if (r == 0)
+		r = bh_round_build(m, policy, ret_trial, &err);
 	m->news.whole = true;	/* it may have found ports that the last round had not */
 	if (r < 0)
-		*ret_error = strdup(err.msg);
+		*ret_error = strdup(err.code ? err.msg : "out of memory");
+	if (r < 0)
+		(void)bh_images_follow(m, m->config.policy);	/* as before; without memory nothing is believed */
 	return r;
 }
 
@@ -213,6 +216,7 @@ int bh_manager_reload(struct bh_manager *m, uint64_t usec, char **ret_diagnostic
 		r = bh_probation_prepare(m, policy, usec, &err);
 		if (r < 0) {
 			bh_policy_free(bh_take(policy));
+			(void)bh_images_follow(m, m->config.policy);
 			error = strdup(err.msg);
 		}
 	}
@@ -238,6 +242,7 @@ void bh_manager_go_back(struct bh_manager *m, struct bh_policy *before)
 	if (before && try_policy(m, before, &trial, &error) == 0)
 		bh_connections_reload(m, &trial);
 	bh_round_clear(&trial);
+	(void)bh_images_follow(m, before);
 	bh_policy_free(adopt(m, before));
 	(void)bh_strdup(&m->config.error, BH_UNCONFIRMED);
 	bh_log(&m->log, LOG_WARNING, BH_EVENT_CONFIG, "%s was not confirmed in time: the configuration before is in force again", m->config_path);

@@ -134,6 +134,8 @@ static int round_build(struct bh_manager *m, const struct bh_policy *policy, siz
 		r = bh_hand_policy(&m->hand, policy, bh_now_usec(CLOCK_BOOTTIME), &round.made);
 	round.policy = in.policy = round.made ? &round.made->p : policy;
 	in.locked = m->hand.locked;
+	if (r == 0)
+		r = bh_images_judge(m);
 	bh_vec_foreach(s, &m->sources)
 		if (r == 0)
 			r = inventory_add(round.inventory, (*s)->inventory);

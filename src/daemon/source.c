@@ -196,6 +196,22 @@ static int source_state(struct bh_source *s, const struct bh_runtime_msg *msg)
 	return bh_strdup(&s->reason, msg->reason);
 }
 
+/* 0, 1 when they are as they were, or -ENOMEM. */
+static int source_registries(struct bh_source *s, const struct bh_registries *now)
+{
+	struct bh_registries copy = {0};
+
+	if (bh_registries_equal(&s->registries, now))
+		return 1;
+	if (bh_registries_add(&copy, now) < 0) {
+		bh_registries_clear(&copy);
+		return -ENOMEM;
+	}
+	bh_registries_clear(&s->registries);
+	s->registries = copy;
+	return 0;
+}
+
 void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 {
 	struct bh_source *s = userdata;
@@ -228,6 +244,10 @@ void bh_source_message(void *userdata, const struct bh_runtime_msg *msg)
 	case BH_RUNTIME_MSG_EXEC:
 		bh_detect_exec(s->manager, msg->id, msg->text);
 		return;
+	case BH_RUNTIME_MSG_REGISTRIES:
+		whole = true;
+		r = source_registries(s, msg->registries);
+		break;
 	case BH_RUNTIME_MSG_RESOLVERS:
 		whole = true;
 		r = source_resolvers(s, msg);

@@ -2,6 +2,8 @@
 /* The document of SPEC section 4. What is enforced and counted is read from the kernel for each answer. */
 #include "manager.h"
 
+#include <bulkhead/provenance.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,6 +241,14 @@ static const char *enforced_name(enum bh_enforced e)
 	return e == BH_ENFORCED_FULL ? "full" : e == BH_ENFORCED_PARTIAL ? "partial" : "none";
 }
 
+static json_t *registry_json(const struct bh_manager *m, const struct bh_container *c)
+{
+	const struct bh_image_names name = bh_image_names(c);
+	_cleanup_buf_ struct bh_buf why = {0};
+
+	return bh_image_registry_is_insecure(&m->images.images, &name, &why) ? bh_json_text(why.s) : json_null();
+}
+
 static json_t *container_json(const struct bh_manager *m, const struct bh_member *member, const struct bh_ruleset *seen)
 {
 	const struct bh_container *c = member->container;
@@ -259,7 +269,7 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 		c->runtime, "posture", bh_posture_json(member), "zone", bh_json_text(inst->name), "reason", bh_json_text(member->reason), "enforced",
 		enforced_name(member->enforced), "unenforced_reason", bh_json_text(member->unenforced_reason), "endpoints", endpoints,
 		"bandwidth", rates_json(zone ? &zone->container_rates : NULL, zone ? &zone->container_guarantees : NULL), "connections", limits_json(bh_policy_in_force(m), zone));
-	if (o && put_counts(o, &counts) < 0) {
+	if (o && (put_counts(o, &counts) < 0 || json_object_set_new(o, "registry_problem", registry_json(m, c)) < 0)) {
 		json_decref(o);
 		return NULL;
 	}
@@ -270,9 +280,9 @@ static json_t *container_json(const struct bh_manager *m, const struct bh_member
 static json_t *unplaced_json(const struct bh_container *c)
 {
 	struct bh_counts none = {0};
-	json_t *o = json_pack("{s:o, s:o, s:s?, s:s, s:s, s:s, s:o, s:[], s:o}", "id", bh_json_text(c->id), "name", bh_json_text(c->name),
+	json_t *o = json_pack("{s:o, s:o, s:s?, s:s, s:s, s:s, s:o, s:[], s:o, s:n}", "id", bh_json_text(c->id), "name", bh_json_text(c->name),
 		"runtime", c->runtime, "zone", "quarantine", "reason", "no valid configuration", "enforced", "full",
-		"unenforced_reason", json_null(), "endpoints", "bandwidth", rates_json(NULL, NULL));
+		"unenforced_reason", json_null(), "endpoints", "bandwidth", rates_json(NULL, NULL), "registry_problem");
 
 	if (o && put_counts(o, &none) < 0) {
 		json_decref(o);
@@ -395,12 +405,12 @@ int bh_status_build(struct bh_manager *m, json_t **ret, struct bh_error *err)
 		return r;
 	sync = in_sync(m, seen, shape);
 	inet = &seen->tables[BH_FAMILY_INET];
-	doc = json_pack("{s:i, s:o, s:o, s:{s:o, s:b, s:I, s:b, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "version", 1, "overrides", bh_hand_json(m), "daemon",
+	doc = json_pack("{s:i, s:o, s:o, s:{s:o, s:b, s:I, s:b, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}", "version", 1, "overrides", bh_hand_json(m), "daemon",
 		daemon_json(m), "kernel",
 		"table", inet->present ? json_string("inet bulkhead") : json_null(), "in_sync", sync, "repairs", (json_int_t)m->repairs,
 		"owned", bh_owner_holds(seen), "last_change", bh_work_json(m), "denied", denied_json(seen), "runtimes", runtimes_json(m), "zones",
 		zones_json(m, seen), "containers", containers_json(m, seen), "rules", rules_json(m, seen),
-		"denials", bh_drops_list(m, DENIALS_MAX));
+		"denials", bh_drops_list(m, DENIALS_MAX), "images", bh_images_json(m));
 	if (!sync && m->verified) {	/* the monitors tell too, but nobody should see the same drift twice */
 		bh_seen_clear(&m->seen);
 		bh_manager_dirty(m);

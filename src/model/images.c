@@ -2,6 +2,7 @@
 #include <bulkhead/images.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,7 +50,7 @@ bool bh_digest_parse(const char *s, char ret[BH_DIGEST_TEXT])
 	return true;
 }
 
-int bh_findings_worst(const struct bh_findings *f)
+int bh_vulns_worst(const struct bh_vulns *f)
 {
 	for (int v = BH_VULN_MAX - 1; v >= 0; v--)
 		if (f->counts[v])
@@ -57,23 +58,23 @@ int bh_findings_worst(const struct bh_findings *f)
 	return -1;
 }
 
-static void finding_clear(struct bh_finding *f)
+static void finding_clear(struct bh_vuln_found *f)
 {
 	free(f->id);
 	free(f->package);
-	*f = (struct bh_finding){0};
+	*f = (struct bh_vuln_found){0};
 }
 
-static void worst_remove(struct bh_findings *f, size_t i)
+static void worst_remove(struct bh_vulns *f, size_t i)
 {
 	finding_clear(&f->worst.v[i]);
 	memmove(&f->worst.v[i], &f->worst.v[i + 1], (f->worst.n - i - 1) * sizeof(f->worst.v[0]));
 	f->worst.n--;
 }
 
-int bh_findings_add(struct bh_findings *f, enum bh_vuln severity, const char *id, const char *package)
+int bh_vulns_add(struct bh_vulns *f, enum bh_vuln severity, const char *id, const char *package)
 {
-	struct bh_finding n = {.severity = severity};
+	struct bh_vuln_found n = {.severity = severity};
 	size_t at = 0;
 
 	f->counts[severity]++;
@@ -103,18 +104,18 @@ int bh_findings_add(struct bh_findings *f, enum bh_vuln severity, const char *id
 	return 0;
 }
 
-static void findings_clear(struct bh_findings *f)
+static void findings_clear(struct bh_vulns *f)
 {
 	bh_vec_foreach(x, &f->worst)
 		finding_clear(x);
 	bh_vec_clear(&f->worst);
 }
 
-static int findings_copy(struct bh_findings *dst, const struct bh_findings *src)
+static int findings_copy(struct bh_vulns *dst, const struct bh_vulns *src)
 {
 	memcpy(dst->counts, src->counts, sizeof(dst->counts));
 	bh_vec_foreach(x, &src->worst) {
-		struct bh_finding *n = bh_vec_add(&dst->worst);
+		struct bh_vuln_found *n = bh_vec_add(&dst->worst);
 
 		if (!n || bh_strdup(&n->id, x->id) < 0 || bh_strdup(&n->package, x->package) < 0)
 			return -ENOMEM;
@@ -167,6 +168,75 @@ int bh_verified_copy(struct bh_verified *dst, const struct bh_verified *src)
 	return -ENOMEM;
 }
 
+void bh_registries_clear(struct bh_registries *r)
+{
+	bh_vec_clear(&r->insecure);
+	bh_strv_clear(&r->insecure_names);
+	bh_strv_clear(&r->secure_names);
+	bh_strv_clear(&r->plain_mirrors);
+	*r = (struct bh_registries){0};
+}
+
+static int strv_add(struct bh_strv *dst, const struct bh_strv *src)
+{
+	for (size_t i = 0; i < src->n; i++)
+		if (!bh_strv_has(dst, src->v[i]) && bh_strv_push(dst, src->v[i]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int bh_registries_add(struct bh_registries *dst, const struct bh_registries *src)
+{
+	bh_vec_foreach(p, &src->insecure)
+		if (bh_vec_push(&dst->insecure, *p) < 0)
+			return -ENOMEM;
+	if (strv_add(&dst->insecure_names, &src->insecure_names) < 0 || strv_add(&dst->secure_names, &src->secure_names) < 0 ||
+		strv_add(&dst->plain_mirrors, &src->plain_mirrors) < 0)
+		return -ENOMEM;
+	dst->known = dst->known || src->known;
+	return 0;
+}
+
+static bool strv_equal(const struct bh_strv *a, const struct bh_strv *b)
+{
+	for (size_t i = 0; i < a->n && a->n == b->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	return a->n == b->n;
+}
+
+bool bh_registries_equal(const struct bh_registries *a, const struct bh_registries *b)
+{
+	for (size_t i = 0; i < a->insecure.n && a->insecure.n == b->insecure.n; i++)
+		if (bh_prefix_cmp(&a->insecure.v[i], &b->insecure.v[i]) != 0)
+			return false;
+	return a->known == b->known && a->insecure.n == b->insecure.n && strv_equal(&a->insecure_names, &b->insecure_names) &&
+		strv_equal(&a->secure_names, &b->secure_names) && strv_equal(&a->plain_mirrors, &b->plain_mirrors);
+}
+
+/* A day of the Gregorian calendar, from days since 1970-01-01. */
+static void day_of(uint64_t days, unsigned ret[3])
+{
+	uint64_t z = days + 719468, doe = z % 146097, yoe, doy, m;
+
+	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	m = (5 * doy + 2) / 153;
+	ret[2] = (unsigned)(doy - (153 * m + 2) / 5 + 1);
+	ret[1] = (unsigned)(m < 10 ? m + 3 : m - 9);
+	ret[0] = (unsigned)(yoe + z / 146097 * 400 + (ret[1] <= 2));
+}
+
+const char *bh_date_text(uint64_t usec, char buf[BH_DATE_TEXT])
+{
+	uint64_t minutes = usec / 60000000;
+	unsigned day[3];
+
+	day_of(minutes / 1440, day);
+	snprintf(buf, BH_DATE_TEXT, "%04u-%02u-%02u %02u:%02u UTC", day[0] % 10000, day[1], day[2], (unsigned)(minutes % 1440 / 60), (unsigned)(minutes % 60));
+	return buf;
+}
+
 static void unread_clear(struct bh_unread *u)
 {
 	free(u->file);
@@ -186,6 +256,7 @@ void bh_images_clear(struct bh_images *i)
 	bh_vec_foreach(u, &i->unread)
 		unread_clear(u);
 	bh_vec_clear(&i->unread);
+	bh_registries_clear(&i->registries);
 	*i = (struct bh_images){0};
 }
 

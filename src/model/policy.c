@@ -166,6 +166,8 @@ void bh_policy_free(struct bh_policy *p)
 	bh_vec_clear(&p->detect);
 	free(p->alerts);
 	bh_strv_clear(&p->files);
+	free(p->reports);
+	free(p->verified);
 	free(p);
 }
 

@@ -29,6 +29,9 @@ static const struct {
 	[BH_REQUIRE_IMAGE_REGISTRIES] = {"image.registries", NULL},
 	[BH_REQUIRE_IMAGE_PINNED] = {"image.pinned", "true"},
 	[BH_REQUIRE_IMAGE_MAX_AGE] = {"image.max-age", NULL},
+	[BH_REQUIRE_IMAGE_SCANNED] = {"image.scanned", NULL},
+	[BH_REQUIRE_IMAGE_VERIFIED] = {"image.verified", "true"},
+	[BH_REQUIRE_IMAGE_REGISTRY_TLS] = {"image.registry-tls", "true"},
 };
 
 const char *bh_condition_name(enum bh_condition c)
@@ -119,9 +122,27 @@ static void put_restart(struct bh_buf *out, const struct bh_require *r)
 	bh_buf_puts(out, "]");
 }
 
-static void put_age(struct bh_buf *out, uint64_t s)
+void bh_yaml_put_age(struct bh_buf *out, uint64_t s)
 {
-	bh_buf_printf(out, "max-age: %" PRIu64 "%s", s % DAY == 0 ? s / DAY : s % HOUR == 0 ? s / HOUR : s, s % DAY == 0 ? "d" : s % HOUR == 0 ? "h" : "s");
+	bh_buf_printf(out, "%" PRIu64 "%s", s % DAY == 0 ? s / DAY : s % HOUR == 0 ? s / HOUR : s, s % DAY == 0 ? "d" : s % HOUR == 0 ? "h" : "s");
+}
+
+static void put_scanned(struct bh_buf *out, const struct bh_scanned *s)
+{
+	const char *sep = "";
+
+	bh_buf_puts(out, "scanned: {");
+	if (s->has_max) {
+		bh_buf_printf(out, "max-severity: %s", bh_vuln_name(s->max));
+		sep = ", ";
+	}
+	if (s->only_fixed)
+		bh_buf_printf(out, "%sonly-fixed: true", sep);
+	if (s->max_age) {
+		bh_buf_printf(out, "%smax-age: ", *sep || s->only_fixed ? ", " : "");
+		bh_yaml_put_age(out, s->max_age);
+	}
+	bh_buf_puts(out, "}");
 }
 
 static void put_one(struct bh_buf *out, const struct bh_require *r, enum bh_condition c)
@@ -148,7 +169,17 @@ static void put_one(struct bh_buf *out, const struct bh_require *r, enum bh_cond
 		bh_buf_puts(out, "pinned: true");
 		break;
 	case BH_REQUIRE_IMAGE_MAX_AGE:
-		put_age(out, r->max_age);
+		bh_buf_puts(out, "max-age: ");
+		bh_yaml_put_age(out, r->max_age);
+		break;
+	case BH_REQUIRE_IMAGE_SCANNED:
+		put_scanned(out, &r->scanned);
+		break;
+	case BH_REQUIRE_IMAGE_VERIFIED:
+		bh_buf_puts(out, "verified: true");
+		break;
+	case BH_REQUIRE_IMAGE_REGISTRY_TLS:
+		bh_buf_puts(out, "registry-tls: true");
 		break;
 	default:
 		bh_buf_printf(out, "%s: %s", conditions[c].name, conditions[c].word);

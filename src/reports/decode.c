@@ -76,7 +76,7 @@ int reports_finding(struct bh_report *r, const char *severity, const char *id, c
 		bh_buf_put_safe(&b, id, 64);
 		return bh_fail(err, -EBADMSG, "%s has no severity that is known", b.s ? b.s : "a vulnerability");
 	}
-	if (bh_findings_add(&r->all, v, id, package) < 0 || (fixable && bh_findings_add(&r->fixable, v, id, package) < 0))
+	if (bh_vulns_add(&r->all, v, id, package) < 0 || (fixable && bh_vulns_add(&r->fixable, v, id, package) < 0))
 		return bh_fail(err, -ENOMEM, "out of memory");
 	return 0;
 }

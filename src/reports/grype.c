@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grype: github.com/anchore/grype, grype/presenter/json and grype/presenter/models. What was fixed where was `fixedInVersion` before 0.13 and is `fix`
- * since; a time is told since 0.62 or so, repoDigests since 0.5. */
+/* Grype: github.com/anchore/grype, grype/presenter/json and grype/presenter/models. What was fixed where was `fixedInVersion` in older versions and
+ * is `fix` now; they told no time and no repoDigests either. */
 #include "decode.h"
 
 #include <errno.h>

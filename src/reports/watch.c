@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A directory of reports, followed. An event only says which file to look at; what is known of a file is compared with what it is. */
-#include <bulkhead/reports.h>
+#include "file.h"
 
 #include <bulkhead/buf.h>
+#include <bulkhead/reports.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,7 +52,7 @@ static char *path_of(const struct bh_reports *r, const char *name)
 
 static void tell_directory(struct bh_reports *r, const char *problem)
 {
-	struct bh_reports_msg msg = {.kind = BH_REPORTS_MSG_DIRECTORY, .problem = problem};
+	struct bh_reports_msg msg = {.kind = BH_REPORTS_MSG_DIRECTORY, .file = r->dir, .problem = problem};
 
 	if (!problem && !r->ails)
 		return;
@@ -94,30 +95,13 @@ static void known_remove(struct bh_reports *r, struct known *k)
 	*k = r->files.v[--r->files.n];
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mode == b->st_mode && a->st_uid == b->st_uid &&
-		a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-		a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* The rule of the configuration: who may write decides. */
-static int check_owner(const struct stat *st, struct bh_error *err)
-{
-	if (st->st_uid != 0)
-		return bh_fail(err, -EACCES, "belongs to uid %u, not to root, who alone may write it: chown root", (unsigned)st->st_uid);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return bh_fail(err, -EACCES, "can be written by others than root (mode %04o): chmod go-w", (unsigned)(st->st_mode & 07777));
-	return 0;
-}
-
 static int check(struct bh_reports *r, const char *name, const struct stat *st, struct bh_error *err)
 {
 	uint64_t total = (uint64_t)st->st_size;
 
 	if (!S_ISREG(st->st_mode))
 		return bh_fail(err, -EACCES, "is no regular file");
-	if (check_owner(st, err) < 0)
+	if (file_owner(st, err) < 0)
 		return -EACCES;
 	if (st->st_size > BH_REPORT_FILE_MAX)
 		return bh_fail(err, -EFBIG, "is larger than %u MiB", BH_REPORT_FILE_MAX >> 20);
@@ -129,40 +113,11 @@ static int check(struct bh_reports *r, const char *name, const struct stat *st, 
 	return 0;
 }
 
-static int read_whole(int fd, size_t n, char **ret, size_t *ret_n, struct bh_error *err)
-{
-	_cleanup_free_ char *text = malloc(n + 1);
-	size_t got = 0;
-
-	if (!text)
-		return bh_fail(err, -ENOMEM, "out of memory");
-	while (got < n) {
-		ssize_t more = read(fd, text + got, n - got);
-
-		if (more < 0 && errno == EINTR)
-			continue;
-		if (more < 0)
-			return bh_fail(err, -errno, "cannot be read: %s", strerror(errno));
-		if (more == 0)
-			break;
-		got += (size_t)more;
-	}
-	text[got] = '\0';
-	*ret = bh_take(text);
-	*ret_n = got;
-	return 0;
-}
-
-static uint64_t usec_of(const struct timespec *t)
-{
-	return t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_nsec / 1000;
-}
-
 static int tell_report(struct bh_reports *r, const char *name, const char *text, size_t n, const struct stat *st, struct bh_error *err)
 {
 	_cleanup_(bh_report_clear) struct bh_report report = {0};
 	struct bh_reports_msg msg = {.kind = BH_REPORTS_MSG_REPORT, .report = &report};
-	uint64_t written = usec_of(&st->st_mtim);
+	uint64_t written = file_written(st);
 	int e = bh_report_decode(text, n, &report, err);
 
 	if (e < 0)
@@ -200,7 +155,7 @@ static int tell(struct bh_reports *r, const char *name, int fd, const struct sta
 	int e = check(r, name, st, err);
 
 	if (e == 0)
-		e = read_whole(fd, (size_t)st->st_size, &text, &n, err);
+		e = file_read(fd, (size_t)st->st_size, &text, &n, err);
 	if (e < 0)
 		return e;
 	return r->kind == BH_REPORTS_SCANS ? tell_report(r, name, text, n, st, err) : tell_verified(r, name, text, n, err);
@@ -253,7 +208,7 @@ static void look_at(struct bh_reports *r, const char *name)
 		bh_fail(&err, -errno, errno == ELOOP ? "is a link: links are not followed" : "cannot be opened: %s", strerror(errno));
 	else if (fstat(fd, &st) < 0)
 		bh_fail(&err, -errno, "cannot be read: %s", strerror(errno));
-	else if (k && same_file(&k->st, &st))
+	else if (k && file_same(&k->st, &st))
 		return;
 	if (!remember(r, name, &st)) {
 		tell_directory(r, k ? "out of memory" : "holds more files than are read (1024)");
@@ -334,7 +289,7 @@ static void look(struct bh_reports *r)
 	_cleanup_(bh_strv_clear) struct bh_strv names = {0};
 	struct bh_error err = {0};
 	struct stat st;
-	int e = fstat(r->fd, &st) < 0 ? -errno : check_owner(&st, &err);
+	int e = fstat(r->fd, &st) < 0 ? -errno : file_owner(&st, &err);
 
 	if (e == 0)
 		e = list(r, &names);

@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_RUNTIME_DOCKER_DECODE_H
 #define BULKHEAD_RUNTIME_DOCKER_DECODE_H
 
+#include <bulkhead/images.h>
 #include <bulkhead/inventory.h>
 #include <bulkhead/runtime.h>
 
@@ -95,8 +96,8 @@ int bh_docker_decode_networks(const char *text, size_t n, bh_docker_networks *re
 int bh_docker_decode_network(const char *text, size_t n, struct bh_docker_network *ret);
 /* GET /containers/ID/json: docker_posture.c. RET was zero; bh_posture_clear() frees its posture. */
 int bh_docker_decode_inspect(const char *text, size_t n, const struct bh_docker_settings *host, struct bh_docker_inspect *ret);
-/* GET /info. */
-int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings *ret);
+/* GET /info. RET_REGISTRIES, zeroed before, is the caller's to clear; not known where they cannot be read. */
+int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings *ret, struct bh_registries *ret_registries);
 /* GET /images/ID/json: the labels, and what else is known of an image. RET_FACTS may be NULL. */
 int bh_docker_decode_image(const char *text, size_t n, struct bh_docker_labels *ret, struct bh_image_facts *ret_facts);
 /* RFC 3339 in seconds since 1970; 0 for what is none, or before that. */

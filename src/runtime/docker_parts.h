@@ -24,5 +24,7 @@ int bh_docker_labels_decode(const json_t *o, struct bh_docker_labels *ret);
 
 /* docker_posture.c: of an image's inspection. 0, -EBADMSG, -ENOMEM; RET was zero, and stays so on failure. */
 int bh_docker_image_facts_decode(const json_t *o, struct bh_image_facts *ret);
+/* docker_registries.c: of GET /info. The same. */
+int bh_docker_registries_decode(const json_t *info, struct bh_registries *ret);
 
 #endif

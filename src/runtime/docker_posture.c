@@ -372,7 +372,7 @@ int bh_docker_decode_inspect(const char *text, size_t n, const struct bh_docker_
 }
 
 /* SecurityOptions of GET /info: "name=seccomp,profile=default", "name=apparmor", … */
-int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings *ret)
+int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings *ret, struct bh_registries *ret_registries)
 {
 	_cleanup_json_ json_t *j = NULL;
 	struct bh_docker_settings s = {.seccomp_missing = true};
@@ -403,6 +403,9 @@ int bh_docker_decode_info(const char *text, size_t n, struct bh_docker_settings 
 		s.seccomp = strcmp(profile, "unconfined") == 0 ? BH_CONFINED_NOT :
 			strcmp(profile, "default") == 0 || strcmp(profile, "builtin") == 0 ? BH_CONFINED_DEFAULT : BH_CONFINED_CUSTOM;
 	}
+	r = bh_docker_registries_decode(j, ret_registries);
+	if (r == -ENOMEM)
+		return r;
 	*ret = s;
 	return 0;
 }

@@ -157,6 +157,7 @@ void bh_docker_sync(struct bh_docker *d)
 		return;
 	}
 	d->resync_wanted = d->list_done = d->networks_done = false;
+	d->settings_asked = false;	/* registries may be others after a reload */
 	d->syncing = d->networks_wanted = true;
 	d->stats.resyncs++;
 	d->sync_seq = d->seq + 1;
@@ -564,14 +565,17 @@ static int inspect_done(struct bh_docker *d, const struct job *job, const struct
 /* Who does not say what it gives to its containers gives nothing that confines them. */
 static int info_done(struct bh_docker *d, const struct job *job, const struct bh_http_answer *answer)
 {
+	_cleanup_(bh_registries_clear) struct bh_registries registries = {0};
 	struct bh_docker_settings settings = {.seccomp_missing = true};
+	const struct bh_runtime_msg msg = {.kind = BH_RUNTIME_MSG_REGISTRIES, .registries = &registries};
 
 	(void)job;
 	d->settings_done = true;
-	if (answer->status != 200 || bh_docker_decode_info(answer->body, answer->n, &settings) < 0)
+	if (answer->status != 200 || bh_docker_decode_info(answer->body, answer->n, &settings, &registries) < 0)
 		d->stats.errors++;
 	settings.socket = d->head.socket;
 	d->settings = settings;
+	d->head.fn(d->head.userdata, &msg);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ enum frame_kind {
 	FRAME_NETWORK,
 	FRAME_NETWORK_GONE,
 	FRAME_RESOLVERS,
+	FRAME_REGISTRIES,
 	FRAME_STATS,
 	FRAME_EXEC,
 	FRAME_MAX = FRAME_EXEC,
@@ -39,6 +40,7 @@ struct frame {
 	struct bh_container *container;
 	struct bh_network *network;
 	struct bh_addrs addrs;
+	struct bh_registries registries;
 	struct bh_runtime_stats stats;
 };
 
@@ -175,6 +177,15 @@ static void network_wire(struct bh_wire *w, struct bh_network *n)
 	bh_wire_vec(w, &n->gateways, NETWORK_ENDS_MAX, 5, bh_wire_addr);
 }
 
+static void registries_wire(struct bh_wire *w, struct bh_registries *r)
+{
+	r->known = bh_wire_flag(w, r->known);
+	bh_wire_vec(w, &r->insecure, BH_REGISTRIES_MAX, 6, bh_wire_prefix);
+	bh_wire_vec(w, &r->insecure_names, BH_REGISTRIES_MAX, 4, name_wire);
+	bh_wire_vec(w, &r->secure_names, BH_REGISTRIES_MAX, 4, name_wire);
+	bh_wire_vec(w, &r->plain_mirrors, BH_REGISTRIES_MAX, 4, name_wire);
+}
+
 /* What is read gets a container, or a network, of its own first. */
 #define OWN(w, p)                                                                                  \
 	({                                                                                         \
@@ -213,6 +224,9 @@ static void frame_wire(struct bh_wire *w, struct frame *f)
 	case FRAME_EXEC:
 		bh_wire_text(w, &f->id, ID_MAX, BH_WIRE_WORD);
 		bh_wire_text(w, &f->text, BH_EXEC_TEXT_MAX, 0);
+		break;
+	case FRAME_REGISTRIES:
+		registries_wire(w, &f->registries);
 		break;
 	case FRAME_STATS:
 		bh_wire_u64(w, &f->stats.events);
@@ -303,6 +317,10 @@ int bh_runtime_wire_tell(const struct bh_runtime_msg *msg, bh_runtime_put put, v
 	case BH_RUNTIME_MSG_EXEC:
 		f.kind = FRAME_EXEC;
 		break;
+	case BH_RUNTIME_MSG_REGISTRIES:
+		f.kind = FRAME_REGISTRIES;
+		f.registries = *msg->registries;
+		break;
 	}
 	return frame_put(&f, put, userdata);
 }
@@ -326,6 +344,7 @@ static void frame_clear(struct frame *f)
 		bh_network_clear(f->network);
 	free(f->network);
 	bh_vec_clear(&f->addrs.v);
+	bh_registries_clear(&f->registries);
 }
 
 /* A piece of the listing, which takes it over. */
@@ -371,9 +390,10 @@ static int frame_take(struct bh_runtime_reader *r, struct frame *f, size_t n, bh
 		[FRAME_NETWORK_GONE] = BH_RUNTIME_MSG_NETWORK_GONE,
 		[FRAME_RESOLVERS] = BH_RUNTIME_MSG_RESOLVERS,
 		[FRAME_EXEC] = BH_RUNTIME_MSG_EXEC,
+		[FRAME_REGISTRIES] = BH_RUNTIME_MSG_REGISTRIES,
 	};
 	struct bh_runtime_msg msg = {.state = f->state, .reason = f->reason, .container = f->container, .network = f->network, .id = f->id, .text = f->text,
-		.addrs = &f->addrs};
+		.addrs = &f->addrs, .registries = &f->registries};
 
 	if (r->listing && f->kind == FRAME_LISTED)
 		return list_end(r, fn, userdata);

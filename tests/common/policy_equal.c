@@ -60,6 +60,8 @@ static bool require_equal(const struct bh_require *a, const struct bh_require *b
 			return false;
 	return a->caps_bound == b->caps_bound && a->caps_allow == b->caps_allow && a->caps_forbid == b->caps_forbid &&
 		a->namespaces == b->namespaces && a->restart == b->restart && a->max_age == b->max_age &&
+		a->scanned.has_max == b->scanned.has_max && a->scanned.max == b->scanned.max && a->scanned.only_fixed == b->scanned.only_fixed &&
+		a->scanned.max_age == b->scanned.max_age &&
 		EACH(&a->mounts, &b->mounts, text_equal) && EACH(&a->registries, &b->registries, text_equal);
 }
 
@@ -99,6 +101,7 @@ bool policy_equal(const struct bh_policy *a, const struct bh_policy *b)
 {
 	return a->mode == b->mode && a->deny == b->deny && memcmp(&a->doctor, &b->doctor, sizeof(a->doctor)) == 0 && rates_equal(&a->host_rates, &b->host_rates) &&
 		bh_streq(a->log.file, b->log.file) && a->log.size == b->log.size && a->log.keep == b->log.keep && a->log.what == b->log.what &&
+		bh_streq(a->reports, b->reports) && bh_streq(a->verified, b->verified) &&
 		require_equal(a->require, b->require) &&
 		EACH(&a->detect, &b->detect, detect_equal) && bh_streq(a->alerts, b->alerts) && EACH(&a->zones, &b->zones, zone_equal) &&
 		EACH(&a->allow, &b->allow, rule_equal) && EACH(&a->expect, &b->expect, rule_equal);

@@ -83,6 +83,7 @@ static void image(const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	_cleanup_(bh_registries_clear) struct bh_registries registries = {0};
 	struct bh_docker_settings settings;
 	const char *text = (const char *)data + 1;
 
@@ -105,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		image(text, size - 1);
 		break;
 	case 5:
-		if (bh_docker_decode_info(text, size - 1, &settings) == 0 && settings.seccomp_missing && settings.seccomp)
+		if (bh_docker_decode_info(text, size - 1, &settings, &registries) == 0 && settings.seccomp_missing && settings.seccomp)
 			__builtin_trap();
 		break;
 	}

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(const struct bh_findings *f)
+static void check(const struct bh_vulns *f)
 {
 	int last = BH_VULN_MAX;
 	size_t n = 0;

@@ -125,8 +125,8 @@ def quiet_sysctls():
 class Sim:
     """One container."""
 
-    def __init__(self, host, name, tier, n, place):
-        self.host, self.name, self.tier, self.n = host, name, tier, n
+    def __init__(self, host, name, tier, n, place, image="image"):
+        self.host, self.name, self.tier, self.n, self.image = host, name, tier, n, image
         self.ip4, self.ip6 = str(NET4.network_address + n), str(NET6.network_address + n)
         self.mac = "02:42:" + ":".join(f"{b:02x}" for b in ipaddress.ip_address(self.ip4).packed)
         self.port, self.peer = f"veth{cid(name)[:7]}", f"vp{cid(name)[:7]}"
@@ -257,18 +257,19 @@ class SimHost:
 
     def tell(self, sim, fake=None):
         """The container into Docker's lists, without an event. The tiers p… are labels of another key."""
-        return (fake or self.fake).add(sim.name, {"project" if sim.tier[0] == "p" else "tier": sim.tier}, "net", n=sim.n, mac=sim.mac,
+        return (fake or self.fake).add(sim.name, {"project" if sim.tier[0] == "p" else "tier": sim.tier}, "net", n=sim.n, mac=sim.mac, image=sim.image,
                                        addresses=(f"{sim.ip4}/{NET4.prefixlen}", f"{sim.ip6}/{NET6.prefixlen}"))
 
-    def make(self, name, tier, place=False):
+    def make(self, name, tier, place=False, image="image"):
         with self.lock:
             n = next(i for i in range(2, 4000) if i not in self.used)
             self.used.add(n)
-        return Sim(self, name, tier, n, place)
+        return Sim(self, name, tier, n, place, image)
 
-    def start(self, name, tier, events=True, place=False, shout=()):
+    def start(self, name, tier, events=True, place=False, shout=(), image="image"):
         """As `docker run -d`. SHOUT: whom it sends to as soon as it can."""
-        s, f = self.make(name, tier, place), self.fake
+        s, f = self.make(name, tier, place, image), self.fake
+        f.images.setdefault("sha256:" + cid(image), {})
         i = cid(name)
         s.plug()
         with f.lock:

@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near", "pass", "sum", "wire"},
     "model": {"allow", "checks", "dockerd", "host", "images", "inventory", "policy", "posture", "require", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "ruleset", "scan", "shape", "shift", "suggest"},
+    "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "provenance", "ruleset", "scan", "shape", "shift", "suggest"},
     "runtime": {"runtime"},
     "reports": {"reports"},
     "nft": {"nft"},

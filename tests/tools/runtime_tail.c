@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const kinds[] = {"state", "snapshot", "container", "gone", "network", "network_gone", "resolvers", "exec"};
+static const char *const kinds[] = {"state", "snapshot", "container", "gone", "network", "network_gone", "registries", "resolvers", "exec"};
 static const char *const states[] = {"created", "running", "paused", "stopped"};
 static const char *const netmodes[] = {"networks", "host", "none", "container"};
 
@@ -132,6 +132,7 @@ static void heard(void *userdata, const struct bh_runtime_msg *msg)
 		json_object_set_new(j, "id", text(msg->id));
 		json_object_set_new(j, "text", text(msg->text));
 		break;
+	case BH_RUNTIME_MSG_REGISTRIES:
 	case BH_RUNTIME_MSG_RESOLVERS:
 		json_object_set_new(j, "reason", text(msg->reason));
 		break;

@@ -359,9 +359,49 @@ static int inspected(const char *config, const char *host_config, const char *mo
 	return r;
 }
 
+static int registries(const char *config, struct bh_registries *ret)
+{
+	_cleanup_buf_ struct bh_buf text = {0};
+	struct bh_docker_settings settings;
+
+	bh_buf_printf(&text, "{\"SecurityOptions\":[]%s%s}", *config ? ",\"RegistryConfig\":" : "", config);
+	return bh_docker_decode_info(text.s, text.n, &settings, ret);
+}
+
+static void registries_of_a_daemon(void **state)
+{
+	static const char *const unknown[] = {"", "null", "[]", "{\"InsecureRegistryCIDRs\":[1]}", "{\"InsecureRegistryCIDRs\":[\"x\"]}", "{\"Mirrors\":[1]}",
+		"{\"IndexConfigs\":{\"a\":1}}", "{\"IndexConfigs\":{\"a\":{\"Secure\":1}}}"};
+	_cleanup_(bh_registries_clear) struct bh_registries plain = {0}, r = {0};
+	char text[BH_PREFIX_TEXT];
+
+	(void)state;
+	assert_int_equal(registries("{\"InsecureRegistryCIDRs\":[\"127.0.0.0/8\"],\"IndexConfigs\":{\"docker.io\":{\"Name\":\"docker.io\",\"Mirrors\":[],"
+		"\"Secure\":true,\"Official\":true}},\"Mirrors\":null}", &plain), 0);
+	assert_true(plain.known);
+	assert_int_equal(plain.insecure.n, 1);
+	assert_string_equal(bh_prefix_text(&plain.insecure.v[0], text), "127.0.0.0/8");
+	assert_int_equal(plain.insecure_names.n + plain.plain_mirrors.n, 0);
+	assert_string_equal(plain.secure_names.v[0], "docker.io");
+	assert_int_equal(registries("{\"InsecureRegistryCIDRs\":[\"::1/128\",\"10.1.2.3/8\"],\"IndexConfigs\":{\"reg:5000\":{\"Secure\":false}},"
+		"\"Mirrors\":[\"https://a/\",\"HTTP://b/\"]}", &r), 0);
+	assert_string_equal(bh_prefix_text(&r.insecure.v[1], text), "10.0.0.0/8");
+	assert_string_equal(r.insecure_names.v[0], "reg:5000");
+	assert_int_equal(r.plain_mirrors.n, 1);
+	assert_string_equal(r.plain_mirrors.v[0], "HTTP://b/");
+	for (size_t i = 0; i < BH_ARRAY_SIZE(unknown); i++) {
+		struct bh_registries none = {0};
+
+		assert_int_equal(registries(unknown[i], &none), 0);	/* what it says of confinement counts all the same */
+		assert_false(none.known);
+		assert_int_equal(none.insecure.n + none.insecure_names.n, 0);
+	}
+}
+
 /* Two containers of a real dockerd, as they were right after `create`. */
 static void inspections(void **state)
 {
+	_cleanup_(bh_registries_clear) struct bh_registries registries = {0};
 	_cleanup_buf_ struct bh_buf hard = {0}, soft = {0}, info = {0};
 	struct bh_docker_settings host;
 	struct bh_docker_inspect h = {0}, s = {0};
@@ -369,7 +409,7 @@ static void inspections(void **state)
 
 	(void)state;
 	fixture("info.json", &info);
-	assert_int_equal(bh_docker_decode_info(info.s, info.n, &host), 0);
+	assert_int_equal(bh_docker_decode_info(info.s, info.n, &host, &registries), 0);
 	assert_true(host.seccomp == BH_CONFINED_DEFAULT && !host.seccomp_missing && !host.apparmor && !host.selinux && !host.userns && !host.no_new_privileges);
 	fixture("inspect_hard.json", &hard);
 	assert_int_equal(bh_docker_decode_inspect(hard.s, hard.n, &host, &h), 0);
@@ -428,8 +468,8 @@ static void inspections_that_are_bad(void **state)
 	for (size_t k = 0; k < BH_ARRAY_SIZE(cases); k++)
 		if (inspected(cases[k].config, cases[k].host, cases[k].more, &usual, &p) != -EBADMSG || p.known)
 			fail_msg("taken: %s %s %s", cases[k].config, cases[k].host, cases[k].more);
-	assert_int_equal(bh_docker_decode_info("[]", 2, &(struct bh_docker_settings){0}), -EBADMSG);
-	assert_int_equal(bh_docker_decode_info("{\"SecurityOptions\":[1]}", 23, &(struct bh_docker_settings){0}), -EBADMSG);
+	assert_int_equal(bh_docker_decode_info("[]", 2, &(struct bh_docker_settings){0}, &(struct bh_registries){0}), -EBADMSG);
+	assert_int_equal(bh_docker_decode_info("{\"SecurityOptions\":[1]}", 23, &(struct bh_docker_settings){0}, &(struct bh_registries){0}), -EBADMSG);
 }
 
 #define CAP(n) ((bh_caps)1 << (n))
@@ -747,6 +787,7 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(network_variants),
 		cmocka_unit_test(inspections),
+		cmocka_unit_test(registries_of_a_daemon),
 		cmocka_unit_test(inspections_that_are_bad),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(confinement),

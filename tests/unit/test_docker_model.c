@@ -50,6 +50,7 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 	case BH_RUNTIME_MSG_STATE:
 		bh_buf_puts(&w->said, "state\n");
 		break;
+	case BH_RUNTIME_MSG_REGISTRIES:
 	case BH_RUNTIME_MSG_RESOLVERS:
 	case BH_RUNTIME_MSG_EXEC:
 		break;

@@ -225,8 +225,45 @@ static void each_condition_set_and_unset(void **state)
 		bh_posture_clear(&p);
 		require_clear(&r);
 	}
-	for (int c = 0; c < BH_REQUIRE_MAX; c++)
+	for (int c = 0; c < BH_REQUIRE_IMAGE_SCANNED; c++)
 		assert_true(seen[c]);
+}
+
+#define ID "sha256:" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* What is found, and of what, is test_provenance.c's. */
+static void what_others_say_of_the_image(void **state)
+{
+	static const enum bh_condition conditions[] = {BH_REQUIRE_IMAGE_SCANNED, BH_REQUIRE_IMAGE_VERIFIED, BH_REQUIRE_IMAGE_REGISTRY_TLS};
+	struct bh_report report = {.file = (char *)"/r/a.json", .scanner = "trivy", .created_usec = (uint64_t)NOW * 1000000};
+	struct bh_verified verified = {.file = (char *)"/v/a.json", .tool = "cosign"};
+	struct bh_images images = {.registries.known = true};
+	struct bh_posture p;
+
+	(void)state;
+	hard(&p);
+	assert_int_equal(bh_strv_push(&report.digests, ID) | bh_strv_push(&verified.digests, ID), 0);
+	assert_int_equal(bh_images_set_report(&images, &report) | bh_images_set_verified(&images, &verified), 0);
+	for (size_t i = 0; i < BH_ARRAY_SIZE(conditions); i++) {
+		struct bh_hardening h = {.posture = &p, .image_id = ID, .now = NOW};
+		struct bh_failures f = {0};
+		struct bh_require r = {.scanned = {.has_max = true, .max = BH_VULN_LOW, .max_age = DAY}};
+
+		ask(&r, conditions[i]);
+		assert_int_equal(bh_require_judge(&r, &h, &f), 0);
+		assert_int_equal(f.v.n, 1);
+		assert_int_equal(f.v.v[0].condition, conditions[i]);
+		assert_true(*f.v.v[0].found && *f.v.v[0].docker && !*f.v.v[0].compose);
+		bh_failures_clear(&f);
+		h.images = &images;
+		assert_int_equal(bh_require_judge(&r, &h, &f), 0);
+		assert_int_equal(f.v.n, 0);
+		assert_int_equal(h.next, conditions[i] == BH_REQUIRE_IMAGE_SCANNED ? NOW + DAY : 0);
+	}
+	bh_strv_clear(&report.digests);
+	bh_strv_clear(&verified.digests);
+	bh_images_clear(&images);
+	bh_posture_clear(&p);
 }
 
 static void sensitive_mounts(void **state)
@@ -544,6 +581,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_condition_set_and_unset),
+		cmocka_unit_test(what_others_say_of_the_image),
 		cmocka_unit_test(sensitive_mounts),
 		cmocka_unit_test(forbidden_capabilities_alone),
 		cmocka_unit_test(an_image_grows_old),

@@ -74,7 +74,7 @@ static void test_trivy(void **state)
 	assert_int_equal(r.all.counts[BH_VULN_UNKNOWN], 1);
 	assert_int_equal(r.fixable.counts[BH_VULN_CRITICAL], 1);
 	assert_int_equal(r.fixable.counts[BH_VULN_HIGH], 2);
-	assert_int_equal(bh_findings_worst(&r.fixable), BH_VULN_CRITICAL);
+	assert_int_equal(bh_vulns_worst(&r.fixable), BH_VULN_CRITICAL);
 	assert_int_equal(r.all.worst.n, 5);	/* each id once */
 	assert_string_equal(r.all.worst.v[0].id, "CVE-2023-45853");
 	assert_string_equal(r.all.worst.v[0].package, "zlib1g");
@@ -89,11 +89,11 @@ static void test_trivy_without_findings_or_time(void **state)
 
 	(void)state;
 	assert_int_equal(decode("trivy-clean.json", &clean, NULL), 0);
-	assert_int_equal(bh_findings_worst(&clean.all), -1);
+	assert_int_equal(bh_vulns_worst(&clean.all), -1);
 	assert_int_equal(clean.created_usec, 1795173630000000ull);
 	assert_int_equal(decode("trivy-0.20.json", &old, NULL), 0);
 	assert_int_equal(old.created_usec, 0);
-	assert_int_equal(bh_findings_worst(&old.all), BH_VULN_MEDIUM);
+	assert_int_equal(bh_vulns_worst(&old.all), BH_VULN_MEDIUM);
 }
 
 static void test_grype(void **state)
@@ -109,12 +109,12 @@ static void test_grype(void **state)
 	assert_int_equal(now.created_usec, 1795173630500000ull);
 	assert_int_equal(now.all.counts[BH_VULN_CRITICAL], 1);	/* what it ignores does not count */
 	assert_int_equal(now.all.counts[BH_VULN_NEGLIGIBLE], 1);
-	assert_int_equal(bh_findings_worst(&now.fixable), BH_VULN_HIGH);
+	assert_int_equal(bh_vulns_worst(&now.fixable), BH_VULN_HIGH);
 	assert_int_equal(decode("grype-0.7.json", &old, NULL), 0);
 	assert_int_equal(old.digests.n, 2);
 	assert_int_equal(old.created_usec, 0);
-	assert_int_equal(bh_findings_worst(&old.all), BH_VULN_CRITICAL);
-	assert_int_equal(bh_findings_worst(&old.fixable), BH_VULN_HIGH);
+	assert_int_equal(bh_vulns_worst(&old.all), BH_VULN_CRITICAL);
+	assert_int_equal(bh_vulns_worst(&old.fixable), BH_VULN_HIGH);
 }
 
 static void test_what_is_refused(void **state)
@@ -326,7 +326,9 @@ static void hear(void *userdata, const struct bh_reports_msg *msg)
 	struct watched *w = userdata;
 
 	bh_buf_printf(&w->said, "%s", kinds[msg->kind]);
-	if (msg->file) {
+	if (msg->kind == BH_REPORTS_MSG_DIRECTORY) {
+		assert_string_equal(msg->file, w->dir);
+	} else {
 		assert_true(strncmp(msg->file, w->dir, strlen(w->dir)) == 0 && msg->file[strlen(w->dir)] == '/');
 		bh_buf_printf(&w->said, " %s", msg->file + strlen(w->dir) + 1);
 	}

@@ -66,6 +66,9 @@ static void hear(void *userdata, const struct bh_runtime_msg *msg)
 		assert_string_equal(msg->id, e->expect->id);
 		assert_string_equal(msg->text, e->expect->text);
 		break;
+	case BH_RUNTIME_MSG_REGISTRIES:
+		assert_true(bh_registries_equal(msg->registries, e->expect->registries));
+		break;
 	case BH_RUNTIME_MSG_RESOLVERS:
 		assert_true(bh_streq(msg->reason, e->expect->reason));
 		assert_int_equal(msg->addrs->v.n, e->expect->addrs->v.n);
@@ -111,6 +114,21 @@ static struct bh_inventory *random_inventory(uint64_t *seed)
 	for (size_t n = random_next(seed) % 4; n > 0; n--)
 		random_network(seed, bh_vec_add(&i->networks));
 	return i;
+}
+
+static void test_registries_go_through(void **state)
+{
+	struct bh_prefix net = {.addr = {.family = 4, .b = {10}}, .len = 8};
+	struct bh_registries r = {.known = true}, none = {0};
+
+	(void)state;
+	assert_int_equal(bh_vec_push(&r.insecure, net), 0);
+	assert_int_equal(bh_strv_push(&r.insecure_names, "registry.example.org:5000"), 0);
+	assert_int_equal(bh_strv_push(&r.secure_names, "docker.io"), 0);
+	assert_int_equal(bh_strv_push(&r.plain_mirrors, "http://mirror:5000/"), 0);
+	goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_REGISTRIES, .registries = &r});
+	goes_through(&(struct bh_runtime_msg){.kind = BH_RUNTIME_MSG_REGISTRIES, .registries = &none});
+	bh_registries_clear(&r);
 }
 
 static void test_round_trip(void **state)
@@ -390,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_registries_go_through),
 		cmocka_unit_test(test_cut_at_each_byte),
 		cmocka_unit_test(test_bytes_changed),
 		cmocka_unit_test(test_one_thing_wrong),
