@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 50 s, works 15 s
+# takes: 60 s, works 12 s
 """Frames by hand from a container of a real Docker, counted where they arrive: frames.py has them, docs/SECURITY.md their ids.
 
 First all without bulkhead: each arrives, or it is said why no kernel would deliver it. Then all with it: what is permitted arrives
