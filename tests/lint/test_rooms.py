@@ -21,7 +21,7 @@ DOORS = {
     "base": {"addr", "buf", "error", "fault", "mem", "near", "pass", "sum", "wire"},
     "model": {"allow", "checks", "dockerd", "host", "images", "inventory", "policy", "posture", "require", "yaml"},
     "config": {"config"},
-    "core": {"advise", "compile", "debian", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "provenance", "ruleset", "scan", "shape", "shift", "suggest"},
+    "core": {"advise", "compile", "debian", "detect", "diff", "doctor", "expect", "foreign", "hardening", "judge", "matrix", "place", "plan", "proof", "provenance", "ruleset", "scan", "shape", "shift", "suggest"},
     "runtime": {"runtime"},
     "reports": {"reports"},
     "nft": {"nft"},
@@ -55,7 +55,7 @@ LIBRARIES = set().union(*(libs for _, libs in ROOMS.values()))
 PURE_HEADERS = re.compile(r"^(errno|inttypes|limits|stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h$|"
                           r"^(arpa/inet|netinet/(in|icmp6|ip_icmp|tcp)|net/(ethernet|if_arp))\.h$|^linux/(if_ether|netfilter|pkt_sched|netfilter/nf_tables)\.h$")
 PURE_SYMBOLS = set("""
-    abort bsearch calloc free malloc qsort realloc reallocarray memcmp memcpy memmove memset memchr
+    abort asprintf bsearch calloc free malloc qsort realloc reallocarray memcmp memcpy memmove memset memchr
     strchr strchrnul strcmp strcspn strdup strlen strncmp strndup strnlen strpbrk strrchr strsep strspn strstr
     strtoul strtoull snprintf vsnprintf inet_ntop inet_pton htonl htons ntohl ntohs
     __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __ctype_b_loc __isoc99_sscanf
