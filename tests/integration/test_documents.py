@@ -88,6 +88,8 @@ class Documents(unittest.TestCase):
                 if why or "--teardown" in line:
                     left.append(line)
                     continue
+                if line.startswith("bulkhead release"):
+                    self.run_it("bulkhead quarantine NAME")
                 r = self.run_it(line)
                 n += 1
                 if line == "bulkhead confirm":

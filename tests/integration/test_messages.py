@@ -134,6 +134,8 @@ class Messages(unittest.TestCase):
             ("reload --confirm 2d", r"--confirm 2d: from 1s to 1d"),
             ("export", r"export: say in which form: bulkhead export --nft"),
             ("graph --format png", r"graph: no format 'png': dot, svg or json"),
+            ("doctor --skip ifbb", r"--skip: no check 'ifbb': did you mean 'ifb'\?"),
+            ("doctor --skip xyzzyxyzzy", r"--skip: no check 'xyzzyxyzzy': bulkhead doctor shows their names"),
             (f"graph --live {self.d.config}", r"graph: --live shows what flows on this host, so it takes no FILE"))
         r = self.h.lab.host.run_cmd(lab.program("bulkhead"), "status", "--socket")
         self.assertEqual((r.returncode, r.stderr), (USAGE, "bulkhead: --socket needs a value: see bulkhead --help\n"))
