@@ -70,7 +70,8 @@ class Host(unittest.TestCase):
         h = self.host
         h.host.exec("nft", "flush", "ruleset")
         for n in h.nets.values():
-            h.host.exec("ip", "link", "set", n["bridge"], "type", "bridge", "nf_call_iptables", "0", "nf_call_ip6tables", "0")
+            h.host.exec("ip", "link", "set", n["bridge"], "type", "bridge", "nf_call_iptables", "0", "nf_call_ip6tables", "0",
+                        "no_linklocal_learn", "0")
 
     def arrives(self, src, dst, port=7000, seconds=0.25):
         """Which of IPv4 and IPv6 arrive: "46", "4", "" ...; the receiver must hear itself."""
