@@ -34,7 +34,7 @@ static bool published_equal(const struct bh_published *a, const struct bh_publis
 bool bh_container_equal(const struct bh_container *a, const struct bh_container *b)
 {
 	if (!bh_streq(a->id, b->id) || !bh_streq(a->name, b->name) || !bh_streq(a->image, b->image) ||
-		!bh_streq(a->image_id, b->image_id) || !bh_streq(a->netns_owner, b->netns_owner) || a->flaw != b->flaw ||
+		!bh_streq(a->image_id, b->image_id) || !bh_streq(a->netns_owner, b->netns_owner) || !bh_streq(a->flaw, b->flaw) ||
 		a->kind != b->kind || a->state != b->state || a->netmode != b->netmode ||
 		!labels_equal(a->labels.v, a->labels.n, b->labels.v, b->labels.n) ||
 		!labels_equal(a->image_labels.v, a->image_labels.n, b->image_labels.v, b->image_labels.n) ||
