@@ -45,6 +45,7 @@ static const char *const COMMON[] = {
 };
 
 static const char *const RUNTIME[] = {"inotify_add_watch", "inotify_init1", "inotify_rm_watch", "readlink", "readlinkat"};
+static const char *const REPORTS[] = {"getdents64", "inotify_add_watch", "inotify_init1", "inotify_rm_watch", "readlink", "readlinkat"};
 static const char *const CONTROL[] = {"accept4"};
 
 /* Files, beneath what Landlock leaves; sockets of the families below. */
@@ -140,6 +141,12 @@ static int paths_alone(scmp_filter_ctx filter)
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, O_PATH));
 }
 
+/* Files that are there, to read: where, Landlock says. */
+static int reading_alone(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+}
+
 static int filter_make(scmp_filter_ctx filter, enum bh_calls kind)
 {
 	int r = RULES(filter, SCMP_ACT_ALLOW, COMMON);
@@ -165,6 +172,10 @@ static int filter_make(scmp_filter_ctx filter, enum bh_calls kind)
 		return RULES(filter, SCMP_ACT_ALLOW, ENFORCER);
 	if (r == 0 && kind == BH_CALLS_CONTROL)
 		return RULES(filter, SCMP_ACT_ALLOW, CONTROL);
+	if (r == 0 && kind == BH_CALLS_REPORTS)
+		r = RULES(filter, SCMP_ACT_ALLOW, REPORTS);
+	if (kind == BH_CALLS_REPORTS)
+		return r < 0 ? r : reading_alone(filter);
 	if (r == 0)
 		r = RULES(filter, SCMP_ACT_ALLOW, RUNTIME);
 	return r < 0 ? r : paths_alone(filter);

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	group = bh_control_group();	/* before no file can be read */
-	if (bh_confine_privileges(false, &err) < 0 || bh_confine_files(NULL, true, &err) < 0 || bh_confine_calls(BH_CALLS_CONTROL, &err) < 0 ||
+	if (bh_confine_privileges(false, &err) < 0 || bh_confine_files(NULL, (const char *const[]){NULL}, &err) < 0 || bh_confine_calls(BH_CALLS_CONTROL, &err) < 0 ||
 		bh_control_front(LISTEN_FD, LINK_FD, group, &err) < 0) {
 		fprintf(stderr, "bulkhead-control: %s\n", err.msg);
 		return 1;

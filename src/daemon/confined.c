@@ -49,7 +49,7 @@ int bh_daemon_confine(const struct bh_options *o, const char *access_log, const 
 		bh_log(log, LOG_WARNING, BH_EVENT_START, "cannot make %s: %s: the configuration will not be kept", o->state, strerror(errno));
 	r = bh_confine_privileges(true, err);
 	if (r == 0)
-		r = bh_confine_files(writable, false, err);
+		r = bh_confine_files(writable, NULL, err);
 	if (r > 0)
 		bh_log(log, LOG_INFO, BH_EVENT_START, "this kernel has no Landlock: where files are written is bounded by the service manager alone");
 	return r < 0 ? r : bh_confine_calls(BH_CALLS_ENFORCER, err) < 0 ? err->code : 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper.h"
 #include "manager.h"
 
 #include <bulkhead/provenance.h>
@@ -84,6 +85,21 @@ static void on_message(void *userdata, const struct bh_reports_msg *msg)
 		bh_manager_dirty(m);
 }
 
+static int reader_start(void *userdata, const char *dir, enum bh_reports_kind kind)
+{
+	const struct bh_image_folder *f = userdata;
+
+	return bh_keeper_spawn(f->manager->keeper, BH_ROLE_REPORTS, kind, dir, -1);
+}
+
+static void reader_lost(void *userdata, const char *why)
+{
+	const struct bh_image_folder *f = userdata;
+	const char *what = f == &f->manager->images.folders[BH_REPORTS_SCANS] ? "reports on images" : "verifications of images";
+
+	bh_log(&f->manager->log, LOG_WARNING, BH_EVENT_DEGRADED, "the process that reads %s %s: it is started again", what, why);
+}
+
 static const char *wanted_dir(const struct bh_policy *p, enum bh_reports_kind kind)
 {
 	return !p ? NULL : kind == BH_REPORTS_SCANS ? p->reports : p->verified;
@@ -92,9 +108,9 @@ static const char *wanted_dir(const struct bh_policy *p, enum bh_reports_kind ki
 static bool is_followed(const struct bh_image_state *s, const struct bh_policy *policy)
 {
 	for (int k = BH_REPORTS_SCANS; k <= BH_REPORTS_VERIFIED; k++) {
-		const struct bh_reports *r = s->folders[k].reports;
+		const struct bh_reports_remote *r = s->folders[k].reports;
 
-		if (!bh_streq(r ? bh_reports_dir(r) : NULL, wanted_dir(policy, (enum bh_reports_kind)k)))
+		if (!bh_streq(r ? bh_reports_remote_dir(r) : NULL, wanted_dir(policy, (enum bh_reports_kind)k)))
 			return false;
 	}
 	return true;
@@ -105,7 +121,7 @@ void bh_images_forget(struct bh_manager *m)
 	for (size_t k = 0; k < BH_ARRAY_SIZE(m->images.folders); k++) {
 		struct bh_image_folder *f = &m->images.folders[k];
 
-		bh_reports_free(bh_take(f->reports));
+		bh_reports_remote_free(bh_take(f->reports));
 		(void)bh_strdup(&f->problem, NULL);
 	}
 	bh_images_clear(&m->images.images);
@@ -124,7 +140,8 @@ int bh_images_follow(struct bh_manager *m, const struct bh_policy *policy)
 
 		f->manager = m;
 		if (dir)
-			r = bh_reports_new(m->event, dir, (enum bh_reports_kind)k, on_message, f, &f->reports, NULL);
+			r = bh_reports_remote_new(m->event, dir, (enum bh_reports_kind)k, &(struct bh_reports_reader){reader_start, reader_lost, f},
+				on_message, f, &f->reports, NULL);
 	}
 	return r;
 }
@@ -160,7 +177,7 @@ static json_t *unread_json(const struct bh_images *i)
 
 static json_t *folder_json(const struct bh_image_folder *f, size_t n)
 {
-	return json_pack("{s:o, s:o, s:I}", "path", f->reports ? bh_json_text(bh_reports_dir(f->reports)) : json_null(), "problem",
+	return json_pack("{s:o, s:o, s:I}", "path", f->reports ? bh_json_text(bh_reports_remote_dir(f->reports)) : json_null(), "problem",
 		f->problem ? bh_json_text(f->problem) : json_null(), "believed", (json_int_t)n);
 }
 

@@ -12,7 +12,7 @@ struct bh_manager;
 
 struct bh_image_folder {
 	struct bh_manager *manager;
-	struct bh_reports *reports;	/* NULL: the configuration names none */
+	struct bh_reports_remote *reports;	/* NULL: the configuration names none */
 	char *problem;			/* of the folder as a whole, or NULL */
 };
 

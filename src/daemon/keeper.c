@@ -3,6 +3,7 @@
 
 #include <bulkhead/confine.h>
 #include <bulkhead/pass.h>
+#include <bulkhead/reports.h>
 #include <bulkhead/runtime.h>
 
 #include <errno.h>
@@ -20,7 +21,11 @@
 #define LINK_FD 3	/* of a child: to the daemon; the one after it to the keeper, or to accept on */
 #define HIGH_FD 16	/* above what a child gets by number */
 
-static const char *const PROGRAMS[BH_ROLE_MAX] = {[BH_ROLE_RUNTIME] = "bulkhead-runtime", [BH_ROLE_CONTROL] = "bulkhead-control"};
+static const char *const PROGRAMS[BH_ROLE_MAX] = {
+	[BH_ROLE_RUNTIME] = "bulkhead-runtime",
+	[BH_ROLE_CONTROL] = "bulkhead-control",
+	[BH_ROLE_REPORTS] = "bulkhead-reports",
+};
 
 struct child {
 	int pidfd;
@@ -32,12 +37,13 @@ struct keeper {
 	int fd;				/* to the daemon */
 	int programs[BH_ROLE_MAX];
 	BH_VEC(struct child) runtimes;	/* by index */
-	struct child control;
+	struct child control, reports[BH_REPORTS_VERIFIED + 1];	/* by enum bh_reports_kind */
 };
 
 struct request {
 	uint8_t role;
 	uint32_t index;
+	char dir[PATH_MAX];	/* of reports; ends with a NUL */
 };
 
 /* Beside ourselves, as in a build, or where they are installed. Opened once, so that an upgrade underneath changes nothing before a restart. */
@@ -65,9 +71,9 @@ static int program_open(const char *name, struct bh_error *err)
 }
 
 /* In the new process. FDS become its descriptors from LINK_FD on; PROGRAM takes its place, with a fresh address space. */
-static void __attribute__((noreturn)) child_run(int program, const char *name, const char *arg, const int *fds, size_t n)
+static void __attribute__((noreturn)) child_run(int program, const char *name, const char *arg, const char *more, const int *fds, size_t n)
 {
-	char *const argv[] = {(char *)(uintptr_t)name, (char *)(uintptr_t)arg, NULL};
+	char *const argv[] = {(char *)(uintptr_t)name, (char *)(uintptr_t)arg, (char *)(uintptr_t)more, NULL};
 	int high[BH_PASS_MAX];
 
 	program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD);
@@ -102,7 +108,8 @@ static void runtime_start(struct keeper *k, size_t index, int link)
 		return;
 	pid = fork();
 	if (pid == 0)
-		child_run(k->programs[BH_ROLE_RUNTIME], PROGRAMS[BH_ROLE_RUNTIME], k->options->runtimes.v[index].socket, (int[]){link, door[1]}, 2);
+		child_run(k->programs[BH_ROLE_RUNTIME], PROGRAMS[BH_ROLE_RUNTIME], k->options->runtimes.v[index].socket, NULL,
+			(int[]){link, door[1]}, 2);
 	close(door[1]);
 	if (pid > 0) {
 		c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -119,9 +126,22 @@ static void control_start(struct keeper *k, const int fds[2])
 	child_end(&k->control);
 	pid = fork();
 	if (pid == 0)
-		child_run(k->programs[BH_ROLE_CONTROL], PROGRAMS[BH_ROLE_CONTROL], NULL, fds, 2);
+		child_run(k->programs[BH_ROLE_CONTROL], PROGRAMS[BH_ROLE_CONTROL], NULL, NULL, fds, 2);
 	if (pid > 0)
 		k->control.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void reports_start(struct keeper *k, uint32_t kind, const char *dir, int link)
+{
+	struct child *c = &k->reports[kind];
+	pid_t pid;
+
+	child_end(c);
+	pid = fork();
+	if (pid == 0)
+		child_run(k->programs[BH_ROLE_REPORTS], PROGRAMS[BH_ROLE_REPORTS], dir, bh_reports_kind_name((enum bh_reports_kind)kind), &link, 1);
+	if (pid > 0)
+		c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
 /* What the daemon asks. False: it has gone. */
@@ -136,6 +156,8 @@ static bool on_daemon(struct keeper *k)
 		runtime_start(k, q.index, fds[0]);
 	else if (n == sizeof(q) && q.role == BH_ROLE_CONTROL && n_fds == 2)
 		control_start(k, fds);
+	else if (n == sizeof(q) && q.role == BH_ROLE_REPORTS && q.index <= BH_REPORTS_VERIFIED && memchr(q.dir, '\0', sizeof(q.dir)) && n_fds == 1)
+		reports_start(k, q.index, q.dir, fds[0]);
 	bh_pass_close(fds, BH_PASS_MAX);
 	return n > 0;
 }
@@ -208,12 +230,14 @@ static void __attribute__((noreturn)) keeper_run(struct keeper *k)
 	bh_vec_foreach(c, &k->runtimes)
 		child_end(c);
 	child_end(&k->control);
+	for (int i = 0; i <= BH_REPORTS_VERIFIED; i++)
+		child_end(&k->reports[i]);
 	_exit(0);
 }
 
 int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err)
 {
-	struct keeper k = {.options = o, .control = {-1, -1}};
+	struct keeper k = {.options = o, .control = {-1, -1}, .reports = {{-1, -1}, {-1, -1}}};
 	int pair[2], r;
 	pid_t pid;
 
@@ -247,16 +271,21 @@ int bh_keeper_start(const struct bh_options *o, int *ret, struct bh_error *err)
 	return r;
 }
 
-int bh_keeper_spawn(int keeper, enum bh_role role, size_t index, int listen_fd)
+int bh_keeper_spawn(int keeper, enum bh_role role, size_t index, const char *dir, int listen_fd)
 {
 	struct request q;
-	int pair[2], r = bh_pass_pair(SOCK_STREAM, pair);
+	int pair[2], r;
 
+	if (dir && strlen(dir) >= sizeof(q.dir))
+		return -ENAMETOOLONG;
+	r = bh_pass_pair(role == BH_ROLE_REPORTS ? SOCK_SEQPACKET : SOCK_STREAM, pair);
 	if (r < 0)
 		return r;
 	memset(&q, 0, sizeof(q));	/* the bytes between, too */
 	q.role = (uint8_t)role;
 	q.index = (uint32_t)index;
+	if (dir)
+		strcpy(q.dir, dir);
 	r = bh_pass_send(keeper, &q, sizeof(q), (int[]){pair[1], listen_fd}, listen_fd >= 0 ? 2 : 1);
 	close(pair[1]);
 	if (r < 0) {

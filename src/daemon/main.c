@@ -90,6 +90,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	BH_FAULT("start-opened");
 	parts.config_path = o->config;
 	parts.state_dir = o->state;
+	parts.keeper = keeper;
 	parts.once = o->action == BH_ACTION_ONCE;
 	r = bh_manager_new(event, &parts, &m, err);
 	if (r < 0)
@@ -105,7 +106,7 @@ static int run(const struct bh_options *o, struct bh_error *err)
 	/* The kernel is closed, or found closed, before anybody is asked anything. */
 	bh_manager_run(m);
 	if (!parts.once)
-		r = bh_manager_listen(m, o->socket, keeper, err);
+		r = bh_manager_listen(m, o->socket, err);
 	BH_FAULT("start-listening");
 	/* nobody is left without rules because nobody can count them */
 	if (r == 0 && o->metrics && !parts.once && bh_metrics_new(m, o->metrics, &metrics, &unserved) < 0)

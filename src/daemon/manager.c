@@ -438,7 +438,7 @@ static int reader_start(void *userdata, int listen_fd)
 {
 	const struct bh_manager *m = userdata;
 
-	return bh_keeper_spawn(m->keeper, BH_ROLE_CONTROL, 0, listen_fd);
+	return bh_keeper_spawn(m->keeper, BH_ROLE_CONTROL, 0, NULL, listen_fd);
 }
 
 static void reader_lost(void *userdata, const char *why)
@@ -448,11 +448,10 @@ static void reader_lost(void *userdata, const char *why)
 	bh_log(&m->log, LOG_WARNING, BH_EVENT_DEGRADED, "the process that reads requests %s: it is started again", why);
 }
 
-int bh_manager_listen(struct bh_manager *m, const char *path, int keeper, struct bh_error *err)
+int bh_manager_listen(struct bh_manager *m, const char *path, struct bh_error *err)
 {
 	const struct bh_control_reader how = {reader_start, reader_lost, m};
 
-	m->keeper = keeper;
 	return bh_control_back_new(m->event, path, &how, bh_handle_call, m, &m->control, err);
 }
 
@@ -515,6 +514,7 @@ int bh_manager_new(sd_event *event, struct bh_manager_parts *parts, struct bh_ma
 	m->config_path = parts->config_path;
 	m->state_dir = parts->state_dir;
 	m->once = parts->once;
+	m->keeper = parts->keeper;
 	r = bh_events_new(&m->events);
 	m->log.events = m->events;
 	if (r >= 0)

@@ -259,6 +259,7 @@ struct bh_manager_parts {
 	struct bh_flows *flows;			/* may be NULL */
 	struct bh_features features;
 	const char *config_path, *state_dir;	/* must outlive the manager */
+	int keeper;				/* who starts the other processes; stays the caller's */
 	bool once;
 	bool kept_stale;			/* see bh_kept_open() */
 };
@@ -285,7 +286,7 @@ int bh_manager_add_docker(struct bh_manager *m, const char *socket, int keeper, 
 int bh_manager_watch_keeper(struct bh_manager *m, int keeper, struct bh_error *err);
 
 /* The control socket at PATH, read by a process that the keeper starts. */
-int bh_manager_listen(struct bh_manager *m, const char *path, int keeper, struct bh_error *err);
+int bh_manager_listen(struct bh_manager *m, const char *path, struct bh_error *err);
 
 /* Starts every runtime and the timers. */
 int bh_manager_start(struct bh_manager *m, struct bh_error *err);

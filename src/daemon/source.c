@@ -33,7 +33,7 @@ static int follower_start(void *userdata)
 {
 	const struct bh_source *s = userdata;
 
-	return bh_keeper_spawn(s->keeper, BH_ROLE_RUNTIME, s->index, -1);
+	return bh_keeper_spawn(s->keeper, BH_ROLE_RUNTIME, s->index, NULL, -1);
 }
 
 int bh_manager_add_docker(struct bh_manager *m, const char *socket, int keeper, struct bh_error *err)

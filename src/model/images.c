@@ -72,6 +72,18 @@ static void worst_remove(struct bh_vulns *f, size_t i)
 	f->worst.n--;
 }
 
+/* How many bytes of S are kept: whole letters. */
+static size_t kept(const char *s)
+{
+	size_t n = strnlen(s, ID_MAX + 1);
+
+	if (n <= ID_MAX)
+		return n;
+	for (n = ID_MAX; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80;)
+		n--;
+	return n;
+}
+
 int bh_vulns_add(struct bh_vulns *f, enum bh_vuln severity, const char *id, const char *package)
 {
 	struct bh_vuln_found n = {.severity = severity};
@@ -79,7 +91,7 @@ int bh_vulns_add(struct bh_vulns *f, enum bh_vuln severity, const char *id, cons
 
 	f->counts[severity]++;
 	for (size_t i = 0; i < f->worst.n; i++) {
-		if (strncmp(f->worst.v[i].id, id, ID_MAX) != 0)
+		if (strncmp(f->worst.v[i].id, id, kept(id)) != 0 || f->worst.v[i].id[kept(id)] != '\0')
 			continue;
 		if (f->worst.v[i].severity >= severity)
 			return 0;
@@ -90,8 +102,8 @@ int bh_vulns_add(struct bh_vulns *f, enum bh_vuln severity, const char *id, cons
 		at++;
 	if (at == BH_WORST_MAX)
 		return 0;
-	n.id = strndup(id, ID_MAX);
-	n.package = package ? strndup(package, ID_MAX) : NULL;
+	n.id = strndup(id, kept(id));
+	n.package = package ? strndup(package, kept(package)) : NULL;
 	if (!n.id || (package && !n.package) || bh_vec_reserve_(&f->worst.v, &f->worst.cap, f->worst.n + 1, sizeof(n)) < 0) {
 		finding_clear(&n);
 		return -ENOMEM;

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define VALUES_MAX 1000000u
-#define DIGESTS_MAX 64u
 
 /* Each value but the first follows one of these bytes, so counting them bounds what the parser will allocate. */
 static bool too_many_values(const char *text, size_t n)
@@ -48,7 +47,7 @@ int reports_digest_add(struct bh_strv *list, const char *s)
 {
 	char digest[BH_DIGEST_TEXT];
 
-	if (!s || !bh_digest_parse(s, digest) || bh_strv_has(list, digest) || list->n >= DIGESTS_MAX)
+	if (!s || !bh_digest_parse(s, digest) || bh_strv_has(list, digest) || list->n >= BH_REPORT_DIGESTS_MAX)
 		return 0;
 	return bh_strv_push(list, digest);
 }

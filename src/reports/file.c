@@ -2,6 +2,7 @@
 #include "file.h"
 
 #include <bulkhead/mem.h>
+#include <bulkhead/reports.h>
 
 #include <errno.h>
 #include <string.h>
@@ -51,5 +52,7 @@ uint64_t file_written(const struct stat *st)
 {
 	const struct timespec *t = &st->st_mtim;
 
-	return t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_nsec / 1000;
+	if (t->tv_sec < 0)
+		return 0;
+	return (uint64_t)t->tv_sec > BH_REPORT_TIME_MAX / 1000000 ? BH_REPORT_TIME_MAX : (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_nsec / 1000;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A directory of reports, followed. An event only says which file to look at; what is known of a file is compared with what it is. */
 #include "file.h"
+#include "wire.h"
 
 #include <bulkhead/buf.h>
 #include <bulkhead/reports.h>
@@ -70,15 +71,6 @@ static void tell_file(struct bh_reports *r, enum bh_reports_msg_kind kind, const
 		r->fn(r->userdata, &msg);
 	else
 		tell_directory(r, "out of memory");
-}
-
-static bool is_wanted(const struct bh_reports *r, const char *name)
-{
-	size_t n = strlen(name);
-
-	if (name[0] == '.')
-		return false;
-	return r->kind == BH_REPORTS_VERIFIED || (n > 5 && strcmp(name + n - 5, ".json") == 0);
 }
 
 static struct known *known_find(struct bh_reports *r, const char *name)
@@ -245,7 +237,7 @@ static int list(struct bh_reports *r, struct bh_strv *ret)
 		return -saved;
 	}
 	for (errno = 0; (e = readdir(d)); errno = 0)
-		if (is_wanted(r, e->d_name) && bh_strv_push(ret, e->d_name) < 0)
+		if (reports_is_wanted(r->kind, e->d_name) && bh_strv_push(ret, e->d_name) < 0)
 			return -ENOMEM;
 	if (errno)
 		return -errno;
@@ -336,7 +328,7 @@ static int on_event(sd_event_source *source, const struct inotify_event *e, void
 		look(r);
 		return 0;
 	}
-	if (!is_wanted(r, e->name) || bh_strv_has(&r->pending, e->name))
+	if (!reports_is_wanted(r->kind, e->name) || bh_strv_has(&r->pending, e->name))
 		return 0;
 	if (r->pending.n >= BH_REPORT_FILES_MAX || bh_strv_push(&r->pending, e->name) < 0)
 		look(r);

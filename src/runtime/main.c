@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	(void)mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 	(void)signal(SIGPIPE, SIG_IGN);
 	door = bh_door_asking(argv[1], DOOR_FD);
-	if (bh_confine_privileges(false, &err) < 0 || bh_confine_files(NULL, true, &err) < 0 || bh_confine_calls(BH_CALLS_RUNTIME, &err) < 0 ||
+	if (bh_confine_privileges(false, &err) < 0 || bh_confine_files(NULL, (const char *const[]){NULL}, &err) < 0 || bh_confine_calls(BH_CALLS_RUNTIME, &err) < 0 ||
 		bh_docker_follow(argv[1], &door, LINK_FD, &err) < 0) {
 		fprintf(stderr, "bulkhead-runtime: %s\n", err.msg);
 		return 1;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# takes: 20 s, works 5 s
+# takes: 35 s, works 7 s
 """The processes of bulkheadd: each with the rights that docs/SECURITY.md says, and no other; each may be killed at any time, and nothing that is
 denied passes meanwhile. Simulated containers, a scripted Docker; needs no dockerd."""
 import pathlib
@@ -13,13 +13,23 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import lab  # noqa: E402
 import tap  # noqa: E402
 import test_faults  # noqa: E402
+import test_reports  # noqa: E402
 
 NET_ADMIN = 1 << 12
 # Its name, as the kernel cuts it: the capabilities that it has.
-PROCESSES = {"bulkheadd": NET_ADMIN, "bulkhead-keeper": 0, "bulkhead-runtim": 0, "bulkhead-contro": 0}
+PROCESSES = {"bulkheadd": NET_ADMIN, "bulkhead-keeper": 0, "bulkhead-runtim": 0, "bulkhead-contro": 0, "bulkhead-report": 0}
 
 
 class Processes(test_faults.Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = test_reports.Folder(cls.host.lab.root / "reports")
+        cls.image = "sha256:" + test_faults.cid("shop/web:1")
+        cls.folder.put("web.json", test_reports.trivy(cls.image))
+        cls.config = test_faults.CONFIG + f"images: {{reports: {cls.folder.path}}}\n"
+        cls.host.daemon.reload(cls.config)
+
     def read(self, path):
         return self.host.lab.host.exec("cat", path)
 
@@ -73,6 +83,12 @@ class Processes(test_faults.Base):
             names = self.host.lab.host.exec("sh", "-c", f"for f in /proc/{pid}/fd/*; do readlink $f; done").split("\n")
             files = [f for f in names if f.startswith("/") and f not in ("/dev/null", str(self.host.daemon.log_path))]
             self.assertEqual(files, [], name)
+        names = self.host.lab.host.exec("sh", "-c", f"for f in /proc/{self.pid('bulkhead-report')}/fd/*; do readlink $f; done").split("\n")
+        files = [f for f in names if f.startswith("/") and f not in ("/dev/null", str(self.host.daemon.log_path))]
+        self.assertEqual(files, [str(self.folder.path)])
+        said = b"goes on after its end"
+        self.assertIn(said, pathlib.Path(lab.program("bulkhead-reports")).read_bytes(), "control: what a decoder of reports says")
+        self.assertNotIn(said, pathlib.Path(lab.program("bulkheadd")).read_bytes())
 
     def killed(self, name):
         """Kills it, and starts and stops containers meanwhile; the flood of the denied goes on."""
@@ -112,7 +128,48 @@ class Processes(test_faults.Base):
         self.assertIn("the process that reads requests has ended", self.host.daemon.log())
         self.host.check()
 
-    def test_7_the_keeper_dies(self):
+    def reports(self):
+        return self.host.daemon.status()["images"]["reports"]
+
+    def test_7_who_reads_reports_dies(self):
+        """What it told stays known until the next one has told it, and not for long when there is no next one."""
+        self.assertEqual((self.reports()["believed"], self.reports()["problem"]), (1, None))
+        for _ in range(3):
+            pid = self.killed("bulkhead-report")
+            until = time.monotonic() + 10
+            while not (new := [p for p in self.host.lab.pids_of("bulkhead-report") if p != pid]) and time.monotonic() < until:
+                self.assertEqual(self.reports()["believed"], 1)
+            self.assertEqual(len(new), 1)
+            self.assertEqual((self.reports()["believed"], self.reports()["problem"]), (1, None))
+        self.assertIn("the process that reads reports on images has ended", self.host.daemon.log())
+        self.folder.put("more.json", test_reports.trivy(self.image))
+        lab.wait_for("the next one to read", lambda: self.reports()["believed"] == 2, 10)
+        keeper = self.pid("bulkhead-keeper")
+        self.host.lab.host.exec("kill", "-STOP", str(keeper))
+        try:
+            self.killed("bulkhead-report")
+            lab.wait_for("nothing to be believed", lambda: self.reports()["believed"] == 0, 10)
+            self.assertIn("does not come to its end", self.reports()["problem"])
+        finally:
+            self.host.lab.host.exec("kill", "-CONT", str(keeper))
+        lab.wait_for("all to be read", lambda: (r := self.reports())["believed"] == 2 and r["problem"] is None, 10)
+        self.host.check()
+
+    def test_8_another_folder_in_its_place(self):
+        """Landlock holds for a directory, not for its name: another one is read by another process. Without any there is none."""
+        pid = self.pid("bulkhead-report")
+        self.folder.path.rename(self.folder.path.with_suffix(".old"))
+        lab.wait_for("nothing to be believed", lambda: (r := self.reports())["believed"] == 0 and r["problem"], 10)
+        other = test_reports.Folder(self.folder.path)
+        other.put("web.json", test_reports.trivy(self.image))
+        lab.wait_for("the other to be read", lambda: (r := self.reports())["believed"] == 1 and r["problem"] is None, 10)
+        self.assertNotEqual(self.pid("bulkhead-report"), pid)
+        self.host.daemon.reload(test_faults.CONFIG)
+        lab.wait_for("it to end", lambda: not self.host.lab.pids_of("bulkhead-report"), 10)
+        self.host.daemon.reload(self.config)
+        self.assertEqual(self.reports()["believed"], 1)
+
+    def test_9_the_keeper_dies(self):
         """Nothing that ends could be started again: the daemon ends, too, and whoever started it starts it anew. The rules stay."""
         d = self.host.daemon
         self.killed("bulkhead-keeper")

@@ -24,7 +24,7 @@ PARSERS = (
     ("a runtime's life", "runtime", "runtime/{docker_model,docker_tell}.c"),
     ("HTTP", "runtime", "runtime/http.c"),
     ("dockerd's words and files", "runtime", "runtime/docker_dns.c"),
-    ("messages between processes", "the process without rights", "base/wire.c runtime/wire.c"),
+    ("messages between processes", "the process without rights", "base/wire.c runtime/wire.c reports/wire.c"),
     ("nf_tables", "kernel, other programs", "nft/{attr,decode_chain,decode_match,decode_rule,decode_set,foreign_rule,foreign_xt}.c"),
     ("rtnetlink", "kernel", "tc/{links,nl,observe,route}.c"),
     ("NFLOG, conntrack, packets", "kernel, anybody", "flows/{attr,flow,packet,record}.c"),

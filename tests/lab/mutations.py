@@ -59,7 +59,7 @@ def run_test(tree, build, test):
 def build_tree(tree, build, tests):
     """The programs, and everything only where a test of C needs it."""
     setup = [] if (build / "build.ninja").exists() else [["meson", "setup", str(build), str(tree), "-Dwerror=false"]]
-    programs = ["src/daemon/bulkheadd", "src/daemon/bulkhead-runtime", "src/daemon/bulkhead-control", "src/cli/bulkhead"]
+    programs = ["src/daemon/bulkheadd", "src/daemon/bulkhead-runtime", "src/daemon/bulkhead-control", "src/daemon/bulkhead-reports", "src/cli/bulkhead"]
     targets = programs if all(t.startswith(("integration/", "bypass/test_docker")) for t in tests) else []
     for cmd in setup + [["ninja", "-C", str(build), *targets]]:
         p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

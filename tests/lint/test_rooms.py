@@ -39,7 +39,7 @@ ROOMS = {
     "core": ({"base", "model"}, set()),
     "confine": ({"base"}, {"cap-ng.h", "seccomp.h"}),
     "runtime": ({"base", "confine", "model"}, {"curl/", "jansson.h", "systemd/"}),
-    "reports": ({"base", "model"}, {"jansson.h", "systemd/"}),
+    "reports": ({"base", "confine", "model"}, {"jansson.h", "systemd/"}),
     "nft": ({"base", "model", "core"}, {"libmnl/", "libnftnl/"}),
     "tc": ({"base", "model", "core"}, {"netlink/"}),
     "flows": ({"base"}, {"libnetfilter_conntrack/", "libnetfilter_log/", "libmnl/", "libnfnetlink/"}),
