@@ -40,11 +40,11 @@ static void note_class(struct applying *a, int r, const char *what, enum bh_dire
 	note(a, r, what, name);
 }
 
-/* An empty tree in place of what is there. The kernel puts one root in place of another in one step only where their handles differ,
- * hence two; each is closed until it has classes, so that nothing passes uncapped on the way. */
-static int new_root(struct applying *a, int ifindex)
+/* An empty tree in place of the root with handle NOW (0: none). The kernel puts one root in place of another in one step only where their handles
+ * differ, hence two; each is closed until it has classes, so that nothing passes uncapped on the way. Who died between the two left the first. */
+static int new_root(struct applying *a, int ifindex, uint32_t now)
 {
-	int r = bh_tc_root_set(a->nl, ifindex, SPARE_ROOT);
+	int r = now == SPARE_ROOT ? 0 : bh_tc_root_set(a->nl, ifindex, SPARE_ROOT);
 
 	return r < 0 ? r : bh_tc_root_set(a->nl, ifindex, BH_CLASS_ROOT);
 }
@@ -74,7 +74,7 @@ static int make_tree(struct applying *a, enum bh_direction d)
 	root = bh_tc_qdisc_at(&q, s.ifindex, TC_H_ROOT);
 	if (!root || root->handle != BH_CLASS_ROOT || strcmp(root->kind, "htb") != 0 ||
 		root->defcls != (BH_CLASS_DEFAULT & 0xffff))
-		r = new_root(a, s.ifindex);
+		r = new_root(a, s.ifindex, root ? root->handle : 0);
 	a->ifindex[d] = s.ifindex;
 out:
 	bh_vec_clear(&q.q);
@@ -196,7 +196,7 @@ static int begin_again(struct applying *a, enum bh_direction d)
 	}
 	if (!moves)
 		return 0;
-	r = new_root(a, a->ifindex[d]);
+	r = new_root(a, a->ifindex[d], BH_CLASS_ROOT);
 	a->fresh[d] = r == 0;
 	return r;
 }

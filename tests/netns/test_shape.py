@@ -176,6 +176,8 @@ class Trees(Case):
             ["ip", "link", "del", "bh-egress"],
             ["ip", "link", "set", "bh-ingress", "down"],
             ["tc", "qdisc", "del", "dev", "bh-egress", "root"],
+            # what a death between the two roots leaves
+            ["tc", "qdisc", "replace", "dev", "bh-egress", "root", "handle", "bc:", "htb", "default", "fffe"],
             ["tc", "qdisc", "del", "dev", "va1", "clsact"],
             ["tc", "filter", "del", "dev", "va1", "egress"],
             ["tc", "class", "change", "dev", "bh-egress", "parent", "bb:", "classid", "bb:1", "htb", "rate", "1gbit"],
