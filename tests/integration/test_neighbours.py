@@ -191,6 +191,8 @@ class Neighbours(unittest.TestCase):
         return [int(re.search(rf"counter {n} \{{\s*packets (\d+)", text)[1]) for n in ("every", "marked", "plain")]
 
     def test_1_control_without_bulkhead(self):
+        # addresses that are still being tried for duplicates reach nobody
+        lab.wait_for("all reach each other", lambda: all(self.ways(self.FOREIGN + self.ALLOWED + self.DENIED).values()), 20)
         self.foreign_undisturbed()
         self.all_are(self.ALLOWED + self.DENIED, True)
         n = self.marks()

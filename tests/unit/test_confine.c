@@ -18,8 +18,6 @@
 
 #include <cmocka.h>
 
-#define SKIPPED 77
-
 static char dir[] = "/tmp/bulkhead-confine-XXXXXX", inside[64];
 
 /* 0, or errno. */
@@ -51,6 +49,13 @@ static int everything_is_read(void)
 	return 0;
 }
 
+/* A kernel without Landlock, a build with sanitizers: it is told, and nothing is confined. */
+static int without(void)
+{
+	NEED(opens(inside, O_WRONLY) == 0);
+	return 0;
+}
+
 static int beneath_one_folder(void)
 {
 	struct bh_error err = {0};
@@ -61,7 +66,7 @@ static int beneath_one_folder(void)
 	r = bh_confine_files(NULL, (const char *const[]){"/nowhere", dir, NULL}, &err);
 	NEED(r >= 0);
 	if (r > 0)
-		return SKIPPED;
+		return without();
 	NEED(opens(inside, O_RDONLY) == 0);
 	NEED(opens(dir, O_RDONLY | O_DIRECTORY) == 0);
 	NEED(opens(inside, O_WRONLY) == EACCES);
@@ -79,7 +84,7 @@ static int nothing_is_read(void)
 	r = bh_confine_files(NULL, (const char *const[]){NULL}, &err);
 	NEED(r >= 0);
 	if (r > 0)
-		return SKIPPED;
+		return without();
 	NEED(opens(inside, O_RDONLY) == EACCES);
 	NEED(opens(dir, O_RDONLY | O_DIRECTORY) == EACCES);
 	return 0;
@@ -94,7 +99,7 @@ static int calls_of_who_reads_reports(void)
 	r = bh_confine_calls(BH_CALLS_REPORTS, &err);
 	NEED(r >= 0);
 	if (r > 0)
-		return SKIPPED;
+		return without();
 	NEED(opens(inside, O_RDONLY) == 0);
 	NEED(opens(inside, O_WRONLY) == ENOSYS);
 	NEED(opens(inside, O_RDONLY | O_TRUNC) == ENOSYS);
@@ -116,8 +121,6 @@ static void in_a_process(int (*what)(void))
 	assert_true(pid > 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == SKIPPED)
-		skip();
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
