@@ -60,8 +60,8 @@ static int make_tree(struct applying *a, enum bh_direction d)
 	r = bh_tc_ifb_get(a->nl, bh_tc_ifb[d], &s);
 	if (r == 0 && s.ifindex && !s.ours)
 		return bh_fail(a->err, -EEXIST, "there is a link %s that bulkhead did not make", bh_tc_ifb[d]);
-	if (r == 0 && !s.ifindex) {
-		r = bh_tc_ifb_add(a->nl, bh_tc_ifb[d]);
+	if (r == 0 && (!s.ifindex || s.half_made)) {
+		r = bh_tc_ifb_add(a->nl, bh_tc_ifb[d], s.half_made);
 		if (r == 0)
 			r = bh_tc_ifb_get(a->nl, bh_tc_ifb[d], &s);
 	}

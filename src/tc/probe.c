@@ -34,7 +34,7 @@ int bh_tc_probe(struct bh_features *features, struct bh_error *err)
 	/* pids are unique in their own namespace only; a name that is taken is no device of ours to touch. */
 	for (unsigned i = 0; i < 16; i++) {
 		snprintf(name, sizeof(name), "bhp%x-%x", (unsigned)getpid() & 0xffffff, i);
-		r = bh_tc_ifb_add(&n, name);
+		r = bh_tc_ifb_add(&n, name, false);
 		if (r != -EEXIST)
 			break;
 	}

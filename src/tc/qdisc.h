@@ -37,11 +37,12 @@ struct bh_tc_params bh_tc_params(const struct bh_class *c);
 /* An IFB of ours. */
 struct bh_tc_ifb_state {
 	int ifindex;		/* 0: there is none */
-	bool ours;		/* kind and alias are right */
+	bool ours;		/* kind and alias are right, or it is half made */
+	bool half_made;		/* by us, and without its alias */
 	bool up;
 };
 int bh_tc_ifb_get(struct bh_nl *n, const char *name, struct bh_tc_ifb_state *ret);
-int bh_tc_ifb_add(struct bh_nl *n, const char *name);	/* marked as ours, not yet up */
+int bh_tc_ifb_add(struct bh_nl *n, const char *name, bool half_made);	/* made, unless it is HALF_MADE; marked as ours, not yet up */
 int bh_tc_link_up(struct bh_nl *n, int ifindex);
 int bh_tc_link_del(struct bh_nl *n, int ifindex);
 

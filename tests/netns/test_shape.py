@@ -256,6 +256,12 @@ class Trees(Case):
         finally:
             self.net.run("host", "ip", "link", "del", "bh-egress")
 
+    def test_what_a_death_left_half_made_is_finished(self):
+        self.net.run("host", "ip", "link", "add", "bh-egress", "group", str(0x62680001), "type", "ifb")
+        self.net.apply(CAPS)
+        self.assertInSync(CAPS)
+        self.assertIn("group default", self.net.run("host", "ip", "link", "show", "bh-egress").stdout)
+
     def test_listing_reads_well_and_loads(self):
         self.net.apply(CAPS)
         text = self.net.run("host", "nft", "list", "ruleset").stdout
